@@ -1,0 +1,54 @@
+"""Every error a user of 2.5Vision can meet, in one tree.
+
+    PM25Error                     what was got, what is allowed, what to do
+    ├── RequestError              the request cannot be read                  (HTTP 400)
+    ├── PhotoError                the bytes are not a photo that we can use   (HTTP 400, 413, 415, 422)
+    ├── MetadataError             time, place, camera or weather is not valid (HTTP 422)
+    ├── DataSetError              a data set folder breaks its contract
+    ├── ArtifactError             an archive is damaged or does not fit this code
+    └── ServerError               TorchServe cannot be started or does not answer
+
+Each carries a `code` for programs, a `detail` and a `how_to_fix` for people.
+"""
+
+from __future__ import annotations
+
+
+class PM25Error(Exception):
+    """Base of all errors. `status` is the HTTP status the server answers with."""
+
+    status = 500
+
+    def __init__(
+        self, code: str, detail: str, how_to_fix: str, *, status: int | None = None
+    ) -> None:
+        super().__init__(f"{detail} {how_to_fix}")
+        self.code = code
+        self.detail = detail
+        self.how_to_fix = how_to_fix
+        if status is not None:
+            self.status = status
+
+
+class RequestError(PM25Error):
+    status = 400
+
+
+class PhotoError(PM25Error):
+    status = 422
+
+
+class MetadataError(PM25Error):
+    status = 422
+
+
+class DataSetError(PM25Error):
+    pass
+
+
+class ArtifactError(PM25Error):
+    pass
+
+
+class ServerError(PM25Error):
+    pass

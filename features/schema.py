@@ -1,0 +1,51 @@
+"""What a feature is, and the hash that says which set of features a number came from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One named number read from a photo or its circumstances.
+
+    expected_sign: how it moves when PM2.5 rises, everything else being equal
+    (+1 rises, −1 falls, 0 no sign that physics fixes).
+    """
+
+    name: str
+    unit: str
+    meaning: str
+    expected_sign: Literal[-1, 0, 1]
+    reference: str
+
+
+@dataclass(frozen=True)
+class FeatureFamily:
+    """The features of one file. `version` rises whenever a value of the family changes."""
+
+    name: str
+    version: int
+    features: tuple[Feature, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(feature.name for feature in self.features)
+
+
+def feature_set_hash(families: Sequence[FeatureFamily], working_side: int) -> str:
+    """SHA-256 over names, units and versions: equal hash, equal meaning of every number."""
+    content = {
+        "working_side": working_side,
+        "families": [
+            [family.name, family.version, [[f.name, f.unit] for f in family.features]]
+            for family in families
+        ],
+    }
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    ).hexdigest()
