@@ -1,0 +1,312 @@
+"""From the bytes of a photo file to pixels at the working size, every guard before the decoder.
+
+What is checked, in this order: bytes are there, they are JPEG, PNG or WebP, there are not too many
+of them, the header does not promise more pixels than a camera takes, the file is complete. Only
+then is anything decoded, and a JPEG at the smallest DCT scale that still holds the working size.
+
+Colour: sRGB codes as they stand in the file. Colour profiles are not applied, an alpha channel is
+dropped (the colour under it stays), 16-bit samples keep their upper 8 bits.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from io import BytesIO
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from features.errors import PhotoError
+
+WORKING_SIDE = 640  # long side of the picture that all features read [px]
+MAX_BYTES = 32 * 1024**2
+MAX_PIXELS = 64_000_000
+MAX_ASPECT_RATIO = 3.0
+
+_READERS: dict[str, type[ImageFile]] = {
+    "image/jpeg": JpegImageFile,
+    "image/png": PngImageFile,
+    "image/webp": WebPImageFile,
+}
+_REDUCED_DECODE = {
+    1: cv2.IMREAD_COLOR,
+    2: cv2.IMREAD_REDUCED_COLOR_2,
+    4: cv2.IMREAD_REDUCED_COLOR_4,
+    8: cv2.IMREAD_REDUCED_COLOR_8,
+}
+_EXIF_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
+_DATE_TIME_ORIGINAL, _OFFSET_TIME_ORIGINAL = 0x9003, 0x9011
+_GPS_LAT_REF, _GPS_LAT, _GPS_LON_REF, _GPS_LON, _GPS_TIME, _GPS_DATE = 1, 2, 3, 4, 7, 29
+_FIRST_DIGITAL_YEAR = 1990  # an earlier date is a camera clock that was never set
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A photo at the working size, and what its file says about it.
+
+    pixels           (H, W, 3) uint8, sRGB in RGB order, upright, max(H, W) = WORKING_SIDE
+    original_width   width of the upright photo in the file [px]
+    original_height  height of the upright photo in the file [px]
+    media_type       image/jpeg, image/png, image/webp; image/x-rgb for bare pixels
+    sha256           of the file's bytes, hexadecimal
+    captured_at      EXIF time, only when its offset from UTC is known (or from GPS time)
+    lat, lon         EXIF position [deg north], [deg east], both or neither
+    """
+
+    pixels: NDArray[np.uint8]
+    original_width: int
+    original_height: int
+    media_type: str
+    sha256: str
+    captured_at: datetime | None = None
+    lat: float | None = None
+    lon: float | None = None
+
+
+def decode_photo(data: bytes) -> Photo:
+    """The photo in `data`, upright and at the working size.
+
+    Raises PhotoError: empty_body (400), unsupported_media_type (415), too_large (413),
+    too_many_pixels, aspect_ratio, corrupt_photo (422). Nothing else, whatever the bytes are.
+    """
+    media_type = _media_type_of(data)
+    if len(data) > MAX_BYTES:
+        raise PhotoError(
+            "too_large",
+            f"The photo has {len(data):,} bytes; at most {MAX_BYTES:,} are read.",
+            "Save it as JPEG at a smaller size; 2000 pixels on the long side are plenty.",
+            status=413,
+        )
+    width, height, exif = _read_header(data, media_type)
+    if width * height > MAX_PIXELS:
+        raise PhotoError(
+            "too_many_pixels",
+            f"The header announces {width} × {height} pixels; at most {MAX_PIXELS:,} are decoded.",
+            "Scale the photo down; 2000 pixels on the long side are plenty.",
+        )
+    _check_aspect_ratio(width, height)
+    if not _is_complete(data, media_type):
+        raise _corrupt("The file ends before the picture does.")
+
+    orientation = exif.get(_EXIF_ORIENTATION, 1)
+    pixels = _upright(_decode(data, media_type, width, height), orientation)
+    if orientation in (5, 6, 7, 8):
+        width, height = height, width
+    lat, lon = _position(exif)
+    return Photo(
+        pixels=pixels,
+        original_width=width,
+        original_height=height,
+        media_type=media_type,
+        sha256=hashlib.sha256(data).hexdigest(),
+        captured_at=_capture_time(exif),
+        lat=lat,
+        lon=lon,
+    )
+
+
+def photo_from_pixels(pixels: NDArray[np.uint8]) -> Photo:
+    """The photo that `pixels`, (H, W, 3) uint8 sRGB in RGB order, shows: for rendered scenes.
+
+    Scaled to the working size as a decoded file is. Raises PhotoError aspect_ratio.
+    """
+    height, width = pixels.shape[:2]
+    _check_aspect_ratio(width, height)
+    return Photo(
+        pixels=_at_working_size(pixels, width, height),
+        original_width=width,
+        original_height=height,
+        media_type="image/x-rgb",
+        sha256=hashlib.sha256(np.ascontiguousarray(pixels).data).hexdigest(),
+    )
+
+
+def _media_type_of(data: bytes) -> str:
+    """By the magic bytes: a client's Content-Type and file name say little."""
+    if not data:
+        raise PhotoError(
+            "empty_body",
+            "The request carries no photo: 0 bytes.",
+            "Send the bytes of a JPEG, PNG or WebP file.",
+            status=400,
+        )
+    if data[:3] == b"\xff\xd8\xff":
+        return "image/jpeg"
+    if data[:8] == b"\x89PNG\r\n\x1a\n":
+        return "image/png"
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    if data[4:8] == b"ftyp":
+        raise PhotoError(
+            "unsupported_media_type",
+            "The photo is HEIC, HEIF or AVIF; JPEG, PNG and WebP are read.",
+            "Convert it to JPEG. On an iPhone: Settings, Camera, Formats, Most Compatible; "
+            "or share the photo by mail, which converts it.",
+            status=415,
+        )
+    raise PhotoError(
+        "unsupported_media_type",
+        f"The data begin with {data[:8]!r}, which is no JPEG, PNG or WebP.",
+        "Send the bytes of a JPEG, PNG or WebP file, not its name, address or base64 text.",
+        status=415,
+    )
+
+
+def _corrupt(what: str) -> PhotoError:
+    return PhotoError(
+        "corrupt_photo", what, "Send the file again, or save it anew in a picture editor."
+    )
+
+
+def _check_aspect_ratio(width: int, height: int) -> None:
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise PhotoError(
+            "aspect_ratio",
+            f"The photo has {width} × {height} pixels; its sides may differ by a factor of "
+            f"{MAX_ASPECT_RATIO:g} at most.",
+            "Send a single frame with sky and ground, not a panorama or a strip.",
+        )
+
+
+def _read_header(data: bytes, media_type: str) -> tuple[int, int, Image.Exif]:
+    """Width and height as stored [px], and EXIF, without decoding a pixel.
+
+    Pillow's readers are called directly: `Image.open` would try every format it knows, and warn
+    about large pictures before we can refuse them.
+    """
+    exif = Image.Exif()
+    try:
+        with _READERS[media_type](BytesIO(data)) as image:
+            width, height = image.size
+            raw_exif = image.info.get("exif", b"")
+    except Exception as error:  # a hostile header makes Pillow raise what it does not document
+        raise _corrupt(f"The header cannot be read ({error}).") from None
+    if width < 1 or height < 1:
+        raise _corrupt(f"The header announces {width} × {height} pixels.")
+    try:
+        exif.load(raw_exif)
+    except Exception:  # damaged EXIF does not spoil the picture
+        exif = Image.Exif()
+    return width, height, exif
+
+
+def _is_complete(data: bytes, media_type: str) -> bool:
+    """Whether the file has its end: decoders pad what is missing with grey, and grey is haze."""
+    if media_type == "image/jpeg":
+        return _jpeg_is_complete(data)
+    if media_type == "image/webp":
+        return len(data) >= 8 + int.from_bytes(data[4:8], "little")
+    try:
+        with PngImageFile(BytesIO(data)) as image:
+            image.verify()  # the CRC of every chunk up to IEND; decodes nothing
+    except Exception:
+        return False
+    return True
+
+
+def _jpeg_is_complete(data: bytes) -> bool:
+    """Whether an end-of-image marker follows the first start of scan.
+
+    Segments are skipped by their length, so that the end of an EXIF thumbnail does not count.
+    What follows the end (padding, a second picture, the film of a 'motion photo') does not matter.
+    """
+    position = 2
+    while position + 4 <= len(data):
+        marker = data[position + 1]
+        if data[position] != 0xFF or marker == 0xFF:
+            position += 1
+        elif marker == 0xDA:
+            return data.rfind(b"\xff\xd9", position) > 0
+        elif marker <= 0x01 or 0xD0 <= marker <= 0xD9:
+            position += 2
+        else:
+            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    return False
+
+
+def _decode(data: bytes, media_type: str, width: int, height: int) -> NDArray[np.uint8]:
+    """RGB pixels at the working size, not yet upright."""
+    factor = 1
+    if media_type == "image/jpeg":  # the DCT scales for free; other formats decode in full
+        factor = next(f for f in (8, 4, 2, 1) if f == 1 or max(width, height) >= f * WORKING_SIDE)
+    flags = _REDUCED_DECODE[factor] | cv2.IMREAD_IGNORE_ORIENTATION
+    try:
+        decoded: Any = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), flags)
+    except cv2.error:
+        decoded = None
+    if decoded is None or decoded.ndim != 3 or decoded.shape[2] != 3:
+        raise _corrupt("The picture data cannot be decoded.")
+    return np.asarray(
+        cv2.cvtColor(_at_working_size(decoded, width, height), cv2.COLOR_BGR2RGB), dtype=np.uint8
+    )
+
+
+def _at_working_size(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    """`pixels`, a picture of `width` × `height` [px] at some scale, at the working size.
+
+    Exact halvings by area while they fit, as the DCT does for a JPEG, then one bilinear step by
+    less than 2: every photo passes the same chain, so that a sharp edge stays equally sharp.
+    """
+    scale = WORKING_SIDE / max(width, height)
+    target = (max(1, round(width * scale)), max(1, round(height * scale)))
+    while max(pixels.shape[:2]) >= 2 * WORKING_SIDE:
+        halved = (pixels.shape[1] // 2, pixels.shape[0] // 2)
+        even = pixels[: 2 * halved[1], : 2 * halved[0]]
+        pixels = np.asarray(cv2.resize(even, halved, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    return np.asarray(cv2.resize(pixels, target, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
+
+
+def _upright(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:
+    """Undo the EXIF orientation (1 to 8; anything else counts as upright)."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return np.ascontiguousarray(pixels)
+
+
+def _capture_time(exif: Image.Exif) -> datetime | None:
+    """When the photo was taken, as an aware time; None where EXIF does not say it for certain."""
+    try:
+        details = exif.get_ifd(_EXIF_IFD)
+        if _DATE_TIME_ORIGINAL in details and _OFFSET_TIME_ORIGINAL in details:
+            stamp = f"{details[_DATE_TIME_ORIGINAL]} {details[_OFFSET_TIME_ORIGINAL]}"
+            time = datetime.strptime(stamp.strip("\0 "), "%Y:%m:%d %H:%M:%S %z")
+        else:
+            gps = exif.get_ifd(_GPS_IFD)
+            hour, minute, second = (int(part) for part in gps[_GPS_TIME])
+            day = datetime.strptime(str(gps[_GPS_DATE]).strip("\0 "), "%Y:%m:%d")
+            time = day.replace(hour=hour, minute=minute, second=second, tzinfo=UTC)
+        return time if time.year >= _FIRST_DIGITAL_YEAR else None
+    except Exception:  # any EXIF value may be of any type; a time that cannot be read is unknown
+        return None
+
+
+def _position(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:
+    """Latitude [deg north] and longitude [deg east]; cameras without a fix write 0, 0."""
+    try:
+        gps = exif.get_ifd(_GPS_IFD)
+        lat = _degrees(gps[_GPS_LAT], str(gps[_GPS_LAT_REF]), negative="S")
+        lon = _degrees(gps[_GPS_LON], str(gps[_GPS_LON_REF]), negative="W")
+    except Exception:  # as for the time
+        return None, None
+    known = math.isfinite(lat + lon) and abs(lat) <= 90 and abs(lon) <= 180
+    return (lat, lon) if known and (lat, lon) != (0.0, 0.0) else (None, None)
+
+
+def _degrees(parts: Any, reference: str, *, negative: str) -> float:
+    degrees, minutes, seconds = (float(part) for part in parts)
+    size = degrees + minutes / 60 + seconds / 3600
+    return -size if reference.upper().startswith(negative) else size
