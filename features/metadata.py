@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 
@@ -27,6 +28,7 @@ RANGES: dict[str, tuple[float, float, str]] = {
     "boundary_layer_height_m": (0.0, 6000.0, "m"),
 }
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _CAMERA_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -97,12 +99,12 @@ def _is_empty(value: object) -> bool:
 def _number(name: str, value: object) -> float:
     low, high, unit = RANGES[name]
     allowed = f"Allowed is a number from {low:g} to {high:g} [{unit}]."
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        raise MetadataError("not_a_number", f"{name} is {_shown(value)}, no number.", allowed)
-    try:
+    number = math.nan
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         number = float(value)
-    except (ValueError, OverflowError):
-        number = math.nan
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        with suppress(OverflowError):  # JSON knows integers of any length
+            number = float(value)
     if not math.isfinite(number):
         raise MetadataError("not_a_number", f"{name} is {_shown(value)}, no number.", allowed)
     if not low <= number <= high:
