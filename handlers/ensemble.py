@@ -1,0 +1,121 @@
+"""The ensemble: XGBoost, LightGBM, a perceptron and the Bayesian mean, joined by a ridge stack.
+
+    ln PM2.5 = intercept + Σ_j a_j · member_j,   a_j ≥ 0
+
+The coefficients come from out-of-fold predictions (`training/stacking.py`). All members work on
+standardised features and ln PM2.5 [ln ug m-3]. A process that serves keeps scikit-learn and
+pandas out by calling `handlers.serving_set.leave_out_training_libraries` before importing this.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import xgboost
+
+from features.errors import ArtifactError
+from handlers.perceptron import Perceptron
+
+__all__ = ["MEMBERS", "EnsemblePrediction", "PM25EnsembleModel", "Stack"]
+
+FloatArray = npt.NDArray[np.float64]
+
+MEMBERS = ("xgboost", "lightgbm", "mlp", "bayesian")
+
+
+@dataclass(frozen=True)
+class EnsemblePrediction:
+    """Estimate and members of each row.
+
+    ln_pm25 (n,): the stack's estimate [ln ug m-3].
+    members (n, 4): the members' own, in the order of `MEMBERS` [ln ug m-3].
+    disagreement (n,): population standard deviation over the four members [ln ug m-3].
+    """
+
+    ln_pm25: FloatArray
+    members: FloatArray
+    disagreement: FloatArray
+
+
+@dataclass(frozen=True)
+class Stack:
+    """The ridge meta-learner: one coefficient ≥ 0 for each of `MEMBERS`, and an intercept."""
+
+    coefficients: tuple[float, float, float, float]
+    intercept: float
+
+    def predict(self, members: FloatArray) -> FloatArray:
+        """ln PM2.5 (n,) from the members' estimates (n, 4)."""
+        # A sum over the short axis, not BLAS: the same to the bit in a batch and alone.
+        return np.asarray(self.intercept + (members * np.array(self.coefficients)).sum(axis=1))
+
+
+class PM25EnsembleModel:
+    """Four members and their stack; holds parameters, `predict`, `save` and `load`."""
+
+    def __init__(
+        self,
+        xgboost_booster: xgboost.Booster,
+        lightgbm_booster: lightgbm.Booster,
+        mlp: Perceptron,
+        stack: Stack,
+    ) -> None:
+        self.xgboost = xgboost_booster
+        self.lightgbm = lightgbm_booster
+        self.mlp = mlp
+        self.stack = stack
+
+    def predict(self, X: FloatArray, bayesian_mean: FloatArray) -> EnsemblePrediction:
+        """Estimate of each row of X (n, k), given the Bayesian network's mean (n,) of the same."""
+        members = np.column_stack(
+            [
+                self.xgboost.inplace_predict(X),
+                self.lightgbm.predict(X, num_threads=1),
+                self.mlp.predict(X),
+                bayesian_mean,
+            ]
+        ).astype(np.float64)
+        return EnsemblePrediction(self.stack.predict(members), members, members.std(axis=1))
+
+    def save(self, folder: Path) -> None:
+        """Write xgboost.ubj, lightgbm.txt, mlp.safetensors, stack.json; same model, same bytes."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.xgboost.save_model(folder / "xgboost.ubj")
+        self.lightgbm.save_model(folder / "lightgbm.txt")
+        self.mlp.save(folder / "mlp.safetensors")
+        stack = {
+            "coefficients": dict(zip(MEMBERS, self.stack.coefficients, strict=True)),
+            "intercept": self.stack.intercept,
+        }
+        (folder / "stack.json").write_text(json.dumps(stack, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> PM25EnsembleModel:
+        """Read what `save` wrote. Raises ArtifactError when a file is missing or damaged."""
+        try:
+            stack = json.loads((folder / "stack.json").read_text(encoding="utf-8"))
+            first, second, third, fourth = (float(stack["coefficients"][name]) for name in MEMBERS)
+            return cls(
+                xgboost.Booster({"nthread": 1}, model_file=folder / "xgboost.ubj"),
+                lightgbm.Booster(model_file=folder / "lightgbm.txt"),
+                Perceptron.load(folder / "mlp.safetensors"),
+                Stack((first, second, third, fourth), float(stack["intercept"])),
+            )
+        except (
+            OSError,
+            KeyError,
+            TypeError,
+            ValueError,
+            xgboost.core.XGBoostError,
+            lightgbm.basic.LightGBMError,
+        ) as error:
+            raise ArtifactError(
+                "ensemble_unreadable",
+                f"The folder {folder.name} does not hold a saved ensemble: {error}.",
+                "Train again, or fetch the archive again.",
+            ) from error

@@ -1,0 +1,171 @@
+"""Stack the learners on out-of-fold predictions.
+
+The photos are cut into folds by group (a site, or a run of days), never at random: photos of one
+session share their label, and a learner that has seen one knows the others. Each learner predicts
+every fold from the rest. The meta-learner is a non-negative ridge,
+
+    min over a ≥ 0, b of  Σ_i v_i (y_i − b − Σ_j a_j p_ij)² / Σ v_i  +  λ Var(y) Σ_j (a_j − 1/4)²
+
+shrunk toward the plain mean of the four; v gives every session the same total weight. The
+out-of-fold estimate of a fold comes from a ridge fitted on the other folds, so that conformal
+scores see no row that helped to choose the coefficients. At the end all learners are refitted on
+all rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+import xgboost
+from scipy.optimize import nnls
+
+from features.errors import DataSetError
+from handlers.bayesian import BayesianNeuralNetwork
+from handlers.conformal import total_sigma
+from handlers.ensemble import MEMBERS, PM25EnsembleModel, Stack
+from handlers.perceptron import Perceptron
+from training.calibration import session_weights
+from training.learners import fit_lightgbm, fit_mlp, fit_xgboost, one_thread
+from training.variational import fit_bayesian
+
+__all__ = ["FittedModels", "fit_ridge_stack", "fit_stack", "group_folds"]
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+
+RIDGE = 0.05
+EQUAL_STACK = Stack((0.25, 0.25, 0.25, 0.25), 0.0)
+
+
+@dataclass(frozen=True)
+class FittedModels:
+    """Models fitted on all rows, and the out-of-fold record of the same rows; arrays (n,).
+
+    oof_ln_pm25, oof_epistemic_sd, oof_aleatoric_sd, oof_disagreement: [ln ug m-3].
+    oof_members (n, 4): the members' out-of-fold predictions, in the order of `MEMBERS`.
+    folds: the inner fold of each row.
+    """
+
+    ensemble: PM25EnsembleModel
+    bayesian: BayesianNeuralNetwork
+    oof_ln_pm25: FloatArray
+    oof_members: FloatArray
+    oof_epistemic_sd: FloatArray
+    oof_aleatoric_sd: FloatArray
+    oof_disagreement: FloatArray
+    folds: IntArray
+
+    @property
+    def oof_sigma(self) -> FloatArray:
+        """√(epistemic² + aleatoric² + disagreement²), out of fold (n,) [ln ug m-3]."""
+        return total_sigma(self.oof_epistemic_sd, self.oof_aleatoric_sd, self.oof_disagreement)
+
+
+def group_folds(groups: IntArray, w: FloatArray, n_folds: int) -> IntArray:
+    """Fold number (n,) of each row; no group is cut, fold weights are as even as greed makes them.
+
+    The heaviest group goes first, each to the lightest fold so far. With fewer groups than
+    `n_folds` there are as many folds as groups. Raises DataSetError for a single group.
+    """
+    names, index = np.unique(groups, return_inverse=True)
+    if len(names) < 2:
+        raise DataSetError(
+            "too_few_groups",
+            f"Out-of-fold prediction got {len(names)} group(s) of photos.",
+            "Give photos of at least two sites or runs of days.",
+        )
+    weights = np.bincount(index, weights=w)
+    filled = np.zeros(min(n_folds, len(names)))
+    fold_of = np.zeros(len(names), dtype=np.int64)
+    for group in np.argsort(-weights, kind="stable"):
+        fold_of[group] = np.argmin(filled)
+        filled[fold_of[group]] += weights[group]
+    return np.asarray(fold_of[index])
+
+
+def fit_ridge_stack(members: FloatArray, y: FloatArray, v: FloatArray) -> Stack:
+    """Non-negative ridge of y (n,) on members (n, 4) with row weights v (n,), shrunk toward 1/4."""
+    share = v / v.sum()
+    member_means, y_mean = share @ members, float(share @ y)
+    root = np.sqrt(share)
+    penalty = np.sqrt(RIDGE * (float(share @ (y - y_mean) ** 2) or 1.0))
+    n_members = members.shape[1]
+    left = np.vstack([root[:, None] * (members - member_means), penalty * np.eye(n_members)])
+    right = np.concatenate([root * (y - y_mean), np.full(n_members, penalty / n_members)])
+    # Least squares with non-negativity needs only the normal equations' Cholesky factor: 4 × 4.
+    factor = np.linalg.cholesky(left.T @ left)
+    coefficients, _ = nnls(factor.T, np.linalg.solve(factor, left.T @ right))
+    first, second, third, fourth = (float(value) for value in coefficients)
+    return Stack((first, second, third, fourth), y_mean - float(coefficients @ member_means))
+
+
+def fit_stack(
+    X: FloatArray,
+    y: FloatArray,
+    w: FloatArray,
+    sessions: IntArray,
+    groups: IntArray,
+    seed: int,
+    n_folds: int = 4,
+) -> FittedModels:
+    """Out-of-fold predictions, the ridge on them, and all learners refitted on all rows.
+
+    X (n, k) standardised features; y (n,) ln PM2.5 [ln ug m-3]; w (n,) row weights; sessions and
+    groups (n,) integer ids, a group a union of sessions. Runs on one thread; the same arguments
+    give the same models. Raises DataSetError for fewer than two groups.
+    """
+    with one_thread():
+        folds = group_folds(groups, w, n_folds)
+        n, n_members = len(y), len(MEMBERS)
+        members = np.empty((n, n_members))
+        disagreement, epistemic, aleatoric = np.empty(n), np.empty(n), np.empty(n)
+        for fold in np.unique(folds):
+            held, kept = folds == fold, folds != fold
+            learners = _fit_learners(X[kept], y[kept], w[kept], seed)
+            posterior = learners.bayesian.predict(X[held])
+            predicted = learners.ensemble(EQUAL_STACK).predict(X[held], posterior.mean)
+            members[held], disagreement[held] = predicted.members, predicted.disagreement
+            epistemic[held], aleatoric[held] = posterior.epistemic_sd, posterior.aleatoric_sd
+
+        v = session_weights(sessions, w)
+        ln_pm25 = np.empty(n)
+        for fold in np.unique(folds):
+            held, kept = folds == fold, folds != fold
+            ridge = fit_ridge_stack(members[kept], y[kept], v[kept])
+            ln_pm25[held] = ridge.predict(members[held])
+
+        learners = _fit_learners(X, y, w, seed)
+        return FittedModels(
+            ensemble=learners.ensemble(fit_ridge_stack(members, y, v)),
+            bayesian=learners.bayesian,
+            oof_ln_pm25=ln_pm25,
+            oof_members=members,
+            oof_epistemic_sd=epistemic,
+            oof_aleatoric_sd=aleatoric,
+            oof_disagreement=disagreement,
+            folds=folds,
+        )
+
+
+@dataclass(frozen=True)
+class _Learners:
+    xgboost: xgboost.Booster
+    lightgbm: lightgbm.Booster
+    mlp: Perceptron
+    bayesian: BayesianNeuralNetwork
+
+    def ensemble(self, stack: Stack) -> PM25EnsembleModel:
+        return PM25EnsembleModel(self.xgboost, self.lightgbm, self.mlp, stack)
+
+
+def _fit_learners(X: FloatArray, y: FloatArray, w: FloatArray, seed: int) -> _Learners:
+    """All four learners on the same rows."""
+    return _Learners(
+        fit_xgboost(X, y, w, seed),
+        fit_lightgbm(X, y, w, seed),
+        fit_mlp(X, y, w, seed),
+        fit_bayesian(X, y, w, seed),
+    )
