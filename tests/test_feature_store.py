@@ -89,7 +89,7 @@ def test_a_later_reading_replaces_the_earlier_one(store: FeatureStore) -> None:
 def test_a_failed_batch_leaves_nothing_behind(store: FeatureStore) -> None:
     good, bad = PhotoKey("f" * 64, ""), PhotoKey("0" * 64, None)  # type: ignore[arg-type]
     reading = Reading(np.array([1.0]))
-    with pytest.raises(sqlite3.IntegrityError):
+    with pytest.raises(FeatureStoreError, match="NOT NULL"):
         store.put({good: reading, bad: reading}, "set", extractor="test 1")
     assert store.get_many([good], "set") == {}
     put(store, good, reading)
@@ -149,7 +149,7 @@ def test_a_file_of_another_kind_is_refused_and_not_touched(tmp_path: Path) -> No
     path.write_text("these are notes " * 100)
     with pytest.raises(FeatureStoreError) as caught:
         FeatureStore(path)
-    assert caught.value.code == "store_unreadable"
+    assert caught.value.code == "store_unusable"
     assert path.read_text() == "these are notes " * 100
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -89,24 +90,20 @@ class Reading:
 class FeatureStore:
     """The store in the file `path`, made if it is not there. One object per thread.
 
-    Raises FeatureStoreError: store_unreadable, store_too_new.
+    Raises FeatureStoreError: store_unusable, store_busy, store_too_new.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with self._naming_the_file():
             self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
         try:
-            self._connection.execute("PRAGMA journal_mode = WAL")
-            # Safe against the end of a process; only a power cut may take the last commits back.
-            self._connection.execute("PRAGMA synchronous = NORMAL")
-            self._migrate()
-        except sqlite3.Error as error:
-            self._connection.close()
-            raise self._unreadable(error) from error
+            with self._naming_the_file():
+                self._switch_to_wal()
+                # Safe against the end of a process; a power cut may take the last commits back.
+                self._connection.execute("PRAGMA synchronous = NORMAL")
+                self._migrate()
         except FeatureStoreError:
             self._connection.close()
             raise
@@ -119,16 +116,8 @@ class FeatureStore:
         readings: dict[PhotoKey, Reading] = {}
         for conditions, photos in photos_under.items():
             for start in range(0, len(photos), _KEYS_PER_QUERY):
-                chunk = json.dumps(photos[start : start + _KEYS_PER_QUERY])
-                rows = self._connection.execute(
-                    """
-                    SELECT sha256, feature_values, refusal_code, refusal_detail
-                    FROM json_each(?) JOIN readings ON sha256 = json_each.value
-                    WHERE feature_set = ? AND conditions = ?
-                    """,
-                    (chunk, feature_set, conditions),
-                )
-                for sha256, blob, code, detail in rows:
+                chunk = photos[start : start + _KEYS_PER_QUERY]
+                for sha256, blob, code, detail in self._select(chunk, feature_set, conditions):
                     values = None if blob is None else np.frombuffer(blob, dtype=_VALUES)
                     refusal = None if code is None else Refusal(code, detail)
                     readings[PhotoKey(sha256, conditions)] = Reading(values, refusal)
@@ -154,10 +143,23 @@ class FeatureStore:
             )
             for key, reading in readings.items()
         ]
-        with self._transaction():
+        with self._naming_the_file(), self._transaction():
             self._connection.executemany(
                 "INSERT OR REPLACE INTO readings VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
+
+    def _select(
+        self, photos: list[str], feature_set: str, conditions: str
+    ) -> list[tuple[str, bytes | None, str | None, str | None]]:
+        with self._naming_the_file():
+            return self._connection.execute(
+                """
+                SELECT sha256, feature_values, refusal_code, refusal_detail
+                FROM json_each(?) JOIN readings ON sha256 = json_each.value
+                WHERE feature_set = ? AND conditions = ?
+                """,
+                (json.dumps(photos), feature_set, conditions),
+            ).fetchall()
 
     def close(self) -> None:
         self._connection.close()
@@ -211,9 +213,30 @@ class FeatureStore:
             raise
         self._connection.execute("COMMIT")
 
-    def _unreadable(self, error: sqlite3.Error) -> FeatureStoreError:
-        return FeatureStoreError(
-            "store_unreadable",
-            f"{self.path} cannot be used as a feature store: {error}.",
-            "Remove the file, or name another one: features are computed again from the photos.",
-        )
+    def _switch_to_wal(self) -> None:
+        """Two processes that switch a new file at once can lock each other out without a wait."""
+        give_up_at = time.monotonic() + BUSY_TIMEOUT
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up_at:
+                    raise
+                time.sleep(0.02)
+
+    @contextmanager
+    def _naming_the_file(self) -> Iterator[None]:
+        """SQLite's errors as ours: which file, and what to do."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            busy = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+            raise FeatureStoreError(
+                "store_busy" if busy else "store_unusable",
+                f"{self.path} cannot be used as a feature store: {error}.",
+                "Wait until the other process has finished with it."
+                if busy
+                else "Check the disk and the file's permissions; a damaged file may be removed: "
+                "features are computed again from the photos.",
+            ) from error
