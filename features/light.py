@@ -1,12 +1,17 @@
-"""The photograph as light: the planes that several feature families read, computed once.
+"""The photograph as light: the planes that several feature families read, each computed once.
 
 Haze mixes in linear light, people and cameras see in sRGB: whoever computes a transmission
-takes `linear`, whoever measures contrast as it is seen takes `lightness`.
+takes linear light, whoever measures contrast as it is seen takes `lightness`.
+
+A plane is computed when it is first asked for, so that a family nobody runs costs nothing.
+Luminance is summed in whole numbers, 65535 codes for [0..1], from one table per channel:
+within 1.5 codes of the exact sum, which is at most 0.021 in L* (in the deepest shadow).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
@@ -14,44 +19,99 @@ from numpy.typing import NDArray
 
 # IEC 61966-2-1: the sRGB transfer function, for each of the 256 codes.
 _CODES = np.arange(256, dtype=np.float64) / 255.0
-SRGB_TO_LINEAR = np.where(
-    _CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4
-).astype(np.float32)
+_LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4)
+SRGB_TO_LINEAR = _LINEAR.astype(np.float32)
+
+# Luminance of a channel's code, as a share of 65535: Rec. 709 weights × linear light.
+_LUMINANCE_SHARES = tuple(
+    np.rint(65535 * weight * _LINEAR).astype(np.uint16) for weight in (0.2126, 0.7152, 0.0722)
+)
+
+# CIE 1976 L* of each of the 65536 luminance codes.
+_Y = np.arange(65536, dtype=np.float64) / 65535.0
+_LIGHTNESS = np.where(_Y <= 216 / 24389, _Y * (24389 / 27), 116 * np.cbrt(_Y) - 16)
+_LIGHTNESS_F32 = _LIGHTNESS.astype(np.float32)
+_LIGHTNESS_U8 = np.rint(_LIGHTNESS * 2.55).astype(np.uint8)
+
+# L* in steps of 100/4095: fine enough that a histogram of it stands for the plane itself.
+LIGHTNESS_LEVELS = 4096
+_LIGHTNESS_U12 = np.rint(_LIGHTNESS * 40.95).astype(np.uint16)
 
 
 @dataclass(frozen=True)
 class Light:
     """The planes of one photo at the working size. All arrays are read-only by convention.
 
-    srgb       (H, W, 3) uint8, RGB as decoded
-    linear     (H, W, 3) float32, linear RGB [0..1] (IEC 61966-2-1)
-    luminance  (H, W)    float32, relative luminance Y [0..1] (Rec. 709 primaries)
-    lightness  (H, W)    float32, CIE L* [0..100]
-    hsv        (H, W, 3) float32, hue [deg 0..360], saturation [0..1], value [0..1]
-    grey       (H, W)    uint8, L* as a code 0..255 (for histograms, GLCM and LBP)
+    srgb            (H, W, 3) uint8, RGB as decoded
+    channels        three (H, W) uint8, the same as separate planes
+    quarter         (H // 4, W // 4, 3) uint8, mean of 4 × 4 pixels: colour without pixel noise
+    linear          (H, W, 3) float32, linear RGB [0..1] (IEC 61966-2-1)
+    luminance       (H, W)    float32, relative luminance Y [0..1] (Rec. 709 primaries)
+    lightness       (H, W)    float32, CIE L* [0..100]
+    lightness_code  (H, W)    uint16, L* as a code 0..4095 (for histograms)
+    hsv             (H, W, 3) float32, hue [deg 0..360], saturation [0..1], value [0..1]
+    grey            (H, W)    uint8, L* as a code 0..255 (for histograms, GLCM and LBP)
     """
 
     srgb: NDArray[np.uint8]
-    linear: NDArray[np.float32]
-    luminance: NDArray[np.float32]
-    lightness: NDArray[np.float32]
-    hsv: NDArray[np.float32]
-    grey: NDArray[np.uint8]
+
+    @cached_property
+    def channels(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
+        red, green, blue = cv2.split(self.srgb)
+        return red, green, blue
+
+    @cached_property
+    def quarter(self) -> NDArray[np.uint8]:
+        height, width = self.srgb.shape[:2]
+        rows, columns = max(1, height // 4), max(1, width // 4)
+        whole = self.srgb[: 4 * rows]
+        if width % 4 == 0:  # twice a half costs a quarter of one step, and rounds twice
+            whole = cv2.resize(whole, (width // 2, 2 * rows), interpolation=cv2.INTER_AREA)
+        means: NDArray[np.uint8] = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+        return means
+
+    @cached_property
+    def linear(self) -> NDArray[np.float32]:
+        plane: NDArray[np.float32] = cv2.LUT(self.srgb, SRGB_TO_LINEAR)
+        return plane
+
+    @cached_property
+    def luminance_code(self) -> NDArray[np.uint16]:
+        """(H, W) uint16, relative luminance in 65535ths."""
+        red, green, blue = (
+            cv2.LUT(channel, share)
+            for channel, share in zip(self.channels, _LUMINANCE_SHARES, strict=True)
+        )
+        total: NDArray[np.uint16] = cv2.add(cv2.add(red, green), blue)
+        return total
+
+    @cached_property
+    def luminance(self) -> NDArray[np.float32]:
+        return self.luminance_code * np.float32(1 / 65535)
+
+    @cached_property
+    def lightness(self) -> NDArray[np.float32]:
+        plane: NDArray[np.float32] = cv2.LUT(self.luminance_code, _LIGHTNESS_F32)
+        return plane
+
+    @cached_property
+    def lightness_code(self) -> NDArray[np.uint16]:
+        plane: NDArray[np.uint16] = cv2.LUT(self.luminance_code, _LIGHTNESS_U12)
+        return plane
+
+    @cached_property
+    def grey(self) -> NDArray[np.uint8]:
+        plane: NDArray[np.uint8] = cv2.LUT(self.luminance_code, _LIGHTNESS_U8)
+        return plane
+
+    @cached_property
+    def hsv(self) -> NDArray[np.float32]:
+        plane: NDArray[np.float32] = cv2.cvtColor(
+            self.srgb.astype(np.float32) / 255.0, cv2.COLOR_RGB2HSV
+        )
+        return plane
 
 
 def light_of(pixels: NDArray[np.uint8]) -> Light:
-    """All planes of `pixels`, an sRGB picture (H, W, 3) uint8 in RGB order."""
-    linear = cv2.LUT(pixels, SRGB_TO_LINEAR)
-    luminance = cv2.transform(linear, np.array([[0.2126, 0.7152, 0.0722]], dtype=np.float32))
-    lightness = np.where(
-        luminance <= 216 / 24389, luminance * (24389 / 27), 116 * np.cbrt(luminance) - 16
-    ).astype(np.float32)
-    hsv = cv2.cvtColor(pixels.astype(np.float32) / 255.0, cv2.COLOR_RGB2HSV)
-    return Light(
-        srgb=pixels,
-        linear=linear,
-        luminance=luminance,
-        lightness=lightness,
-        hsv=hsv,
-        grey=np.round(lightness * 2.55).astype(np.uint8),
-    )
+    """The light of `pixels`, an sRGB picture (H, W, 3) uint8 in RGB order."""
+    return Light(np.ascontiguousarray(pixels))

@@ -3,16 +3,47 @@
 From one photo no distance can be measured, but their order can: in an outdoor view what lies
 just under the skyline is far, what lies at the lower border is near. Haze acts on distance, so
 features are computed per depth band; mixing the bands blurs every one of them.
+
+Sky is what lies above the first strong edge of a column. How strong is decided once per photo:
+the threshold whose two regions, above and below, two normal laws of colour and an exponential
+law of local gradient describe best. Then each column asks those two laws whether what lies
+under its edge is ground; where it is sky (a cloud's border, a wire), the edge is passed over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from features.light import Light
+
 SKY, FAR, MID, NEAR = 0, 1, 2, 3
+
+# The zones are the bands with the sky parted by height: its colour changes with elevation.
+UPPER_SKY, MIDDLE_SKY, HORIZON_SKY, FAR_ZONE, MID_ZONE, NEAR_ZONE = range(6)
+N_ZONES = 6
+
+# Edge strengths tried [sRGB codes over 8 px], about a quarter apart.
+_THRESHOLDS = np.array([5, 6, 8, 10, 12, 15, 18, 22, 27, 34, 42, 52, 64, 80], dtype=np.uint8)
+_EDGE_LEVEL = np.searchsorted(_THRESHOLDS, np.arange(256)).astype(np.uint8)
+_LOG_GRADIENT = np.log1p(np.arange(256)).astype(np.float32)
+
+# Variance added to a region's colours [codes²]: without a floor, a cloudless zenith would be
+# explained so well that the paler horizon below it would count as ground.
+_COLOUR_FLOOR = 60.0
+_GRADIENT_FLOOR = 1.0  # the same for the mean of ln(1 + gradient)
+_GRADIENT_WEIGHT = 0.5
+
+_MIN_SKY = 0.03  # of the picture: less is not called a sky
+_MIN_GROUND = 0.01
+_BELOW_EDGE = 6  # quarter-size rows under an edge that are asked whether they are ground
+
+_FAR_SHARE, _MID_SHARE = 0.12, 0.40  # of the rows from horizon to lower border
+_OCCLUDER = 0.30  # of the height above the horizon: what rises further stands near
 
 
 @dataclass(frozen=True)
@@ -20,10 +51,273 @@ class PictureGeometry:
     """Sky and depth order of one photo.
 
     bands       (H, W) uint8, one of SKY, FAR, MID, NEAR for every pixel
-    skyline     (W,) int32, first row that is not sky; 0 where a column has no sky
-    confidence  [0..1], how clearly sky and ground part; 0 when no sky was found
+    skyline     (W,) int32, first row that is not sky; 0 where a column has no sky,
+                H where it has nothing else
+    confidence  [0..1], how clearly sky and ground part; 0 when no sky was found,
+                0.5 when there is nothing but sky
     """
 
     bands: NDArray[np.uint8]
     skyline: NDArray[np.int32]
     confidence: float
+
+    @cached_property
+    def zones(self) -> NDArray[np.uint8]:
+        """(H // 4, W // 4) uint8, the bands at quarter size with the sky in three parts.
+
+        UPPER_SKY is the upper 30 % of a column's sky, HORIZON_SKY the lowest tenth of the
+        picture's height above the skyline without the 4 px next to it, MIDDLE_SKY the rest.
+        """
+        height, width = self.bands.shape
+        rows, columns = max(1, height // 4), max(1, width // 4)
+        # Each cell asks the two pixels beside its centre in both directions, and takes the
+        # nearer band: the picture and its mirror image then give mirrored zones.
+        centre = (np.arange(columns) + 0.5) * (width / columns) - 0.5
+        left, right = np.floor(centre).astype(np.intp), np.ceil(centre).astype(np.intp)
+        upper, lower = self.bands[1 : 4 * rows : 4], self.bands[2 : 4 * rows : 4]
+        pair = np.maximum(upper, lower)
+        bands = np.maximum(pair[:, left], pair[:, right])
+        skyline = np.minimum(self.skyline[left], self.skyline[right])
+        row = np.arange(rows)[:, None] * 4 + 2
+        sky = (row > 0.3 * skyline).astype(np.uint8)
+        sky += (row >= skyline - (0.1 * height + 4)) & (sky == MIDDLE_SKY)
+        sky[(row >= skyline - 4) & (sky == HORIZON_SKY)] = MIDDLE_SKY
+        return np.where(bands == SKY, sky, bands + np.uint8(2))
+
+
+def picture_geometry(light: Light) -> PictureGeometry:
+    """Finds sky, skyline and depth bands of one photo.
+
+    Bands are rows below a straight horizon (the line through the lower quartiles of the
+    skyline in the left and right third of the picture, so that a tilted camera does not mix
+    them): FAR the first 12 % down to the lower border, with everything between skyline and
+    horizon; MID down to 40 %; NEAR the rest, and whole columns of what rises more than 30 %
+    of the height above the horizon. Without a sky the upper border takes the horizon's place.
+    """
+    height, width = light.srgb.shape[:2]
+    coarse, confidence = _coarse_skyline(light.quarter)
+    if confidence == 0.0:
+        skyline = np.zeros(width, np.int32)
+        horizon = np.zeros(width)
+    else:
+        skyline = _fine_skyline(light.grey, coarse)
+        horizon = _horizon(skyline, height)
+    return PictureGeometry(_bands(skyline, horizon, height), skyline, confidence)
+
+
+def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], float]:
+    """Skyline (w,) in rows of the quarter-size picture, and the confidence in it."""
+    height, width = quarter.shape[:2]
+    gradient = _gradient(quarter)
+    level = cv2.LUT(np.maximum.accumulate(gradient, axis=0), _EDGE_LEVEL)
+    n_levels = len(_THRESHOLDS)
+    # A pixel is sky at threshold k when no edge above it in its column exceeds that.
+    edges = np.stack([np.count_nonzero(level <= k, axis=0) for k in range(n_levels)])
+    if np.count_nonzero(edges[0] >= height - 1) >= 0.99 * width:
+        return np.full(width, height), 0.5 * _looks_like_sky(quarter.reshape(-1, 3).mean(axis=0))
+
+    terms = _polynomial(quarter, gradient)
+    sums = _sums_by_level(terms, level.ravel(), n_levels)
+    upper = np.cumsum(sums, axis=0)[:n_levels]
+    laws = _Laws.of(upper), _Laws.of(sums.sum(axis=0) - upper)
+    size = height * width
+    possible = (laws[0].n >= _MIN_SKY * size) & (laws[1].n >= _MIN_GROUND * size)
+    if not possible.any():
+        all_sky = laws[1].n[-1] < _MIN_GROUND * size
+        colour = quarter.reshape(-1, 3).mean(axis=0)
+        return np.full(width, height), 0.5 * _looks_like_sky(colour) if all_sky else 0.0
+    cost = laws[0].n * laws[0].spread() + laws[1].n * laws[1].spread()
+    best = int(np.argmin(np.where(possible, cost, np.inf)))
+
+    evidence = (laws[0].surprise(best) - laws[1].surprise(best)) @ terms
+    skyline = _pass_false_edges(edges[best:], np.clip(evidence, -10, 10).reshape(height, width))
+    skyline = _median5(skyline)
+    skyline[skyline < _MIN_SKY * height] = 0
+    if skyline.mean() < _MIN_SKY * height:
+        return np.zeros(width, np.int64), 0.0
+    return skyline, _confidence(quarter, gradient, skyline)
+
+
+def _gradient(quarter: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(h, w) the larger of the vertical and the horizontal colour step over two cells."""
+    smooth = cv2.GaussianBlur(quarter, (5, 5), 0)
+    padded = cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
+    step = cv2.max(
+        cv2.absdiff(padded[2:, 1:-1], padded[:-2, 1:-1]),
+        cv2.absdiff(padded[1:-1, 2:], padded[1:-1, :-2]),
+    )
+    red, green, blue = cv2.split(step)
+    gradient: NDArray[np.uint8] = cv2.max(cv2.max(red, green), blue)
+    return gradient
+
+
+def _polynomial(quarter: NDArray[np.uint8], gradient: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(11, h · w) the terms in which both laws are linear: 1, colours, products, ln gradient."""
+    red, green, blue = (
+        plane.ravel().astype(np.float32) - np.float32(128) for plane in cv2.split(quarter)
+    )
+    one = np.ones_like(red)
+    squares = (red * red, green * green, blue * blue)
+    products = (red * green, red * blue, green * blue)
+    log_gradient = cv2.LUT(gradient, _LOG_GRADIENT).ravel()
+    return np.stack([one, red, green, blue, *squares, *products, log_gradient])
+
+
+def _sums_by_level(
+    terms: NDArray[np.float32], level: NDArray[np.uint8], n_levels: int
+) -> NDArray[np.float64]:
+    """(n_levels + 1, 11) the terms summed over the pixels of each level."""
+    members = (level == np.arange(n_levels + 1, dtype=np.uint8)[:, None]).astype(np.float32)
+    sums: NDArray[np.float64] = (members @ terms.T).astype(np.float64)
+    return sums
+
+
+@dataclass(frozen=True)
+class _Laws:
+    """For each of K ways to cut out a region: how colour and gradient are distributed in it."""
+
+    n: NDArray[np.float64]  # (K,) pixels
+    mean: NDArray[np.float64]  # (K, 3) colour
+    covariance: NDArray[np.float64]  # (K, 3, 3)
+    gradient: NDArray[np.float64]  # (K,) mean of ln(1 + gradient)
+
+    @classmethod
+    def of(cls, sums: NDArray[np.float64]) -> _Laws:
+        n = sums[:, 0]
+        moments = sums / np.maximum(n, 1.0)[:, None]
+        mean = moments[:, 1:4]
+        second = moments[:, [4, 7, 8, 7, 5, 9, 8, 9, 6]].reshape(-1, 3, 3)
+        covariance = second - mean[:, :, None] * mean[:, None, :] + _COLOUR_FLOOR * np.eye(3)
+        return cls(n, mean, covariance, np.maximum(moments[:, 10], _GRADIENT_FLOOR))
+
+    def spread(self) -> NDArray[np.float64]:
+        """(K,) the entropy of both laws, up to a constant: small where a region is uniform."""
+        colour: NDArray[np.float64] = 0.5 * np.linalg.slogdet(self.covariance)[1]
+        return colour + _GRADIENT_WEIGHT * np.log(self.gradient)
+
+    def surprise(self, k: int) -> NDArray[np.float32]:
+        """(11,) −ln likelihood under law k, as factors of the terms of `_polynomial`."""
+        precision = np.linalg.inv(self.covariance[k])
+        mean, gradient = self.mean[k], self.gradient[k]
+        constant = (
+            0.5 * mean @ precision @ mean
+            + 0.5 * np.linalg.slogdet(self.covariance[k])[1]
+            + np.log(gradient)
+        )
+        products = precision[[0, 0, 1], [1, 2, 2]]
+        return np.array(
+            [constant, *(-precision @ mean), *(0.5 * np.diag(precision)), *products, 1 / gradient],
+            dtype=np.float32,
+        )
+
+
+def _pass_false_edges(edges: NDArray[np.int64], evidence: NDArray[np.float32]) -> NDArray[np.int64]:
+    """For each column the first of its edges (K, w) under which the evidence says ground.
+
+    A column without such an edge is cut where sky above and ground below are likeliest.
+    """
+    height, width = evidence.shape
+    total = np.zeros((height + 1, width), np.float32)
+    np.cumsum(evidence, axis=0, out=total[1:])
+    columns = np.arange(width)
+    first = np.minimum(edges + 1, height)
+    last = np.minimum(first + _BELOW_EDGE, height)
+    ground = total[last, columns] > total[first, columns]
+    chosen = edges[ground.argmax(axis=0), columns]
+    skyline: NDArray[np.int64] = np.where(ground.any(axis=0), chosen, total.argmin(axis=0))
+    return skyline
+
+
+def _median5(skyline: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The median of five neighbouring columns: poles and wires go, roofs stay."""
+    padded = np.pad(skyline, 2, mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(padded, 5)
+    median: NDArray[np.int64] = np.sort(windows, axis=1)[:, 2]
+    return median
+
+
+def _confidence(
+    quarter: NDArray[np.uint8], gradient: NDArray[np.uint8], skyline: NDArray[np.int64]
+) -> float:
+    """Smooth, coloured like a sky, and set off from what lies below: the product of the three."""
+    height = len(quarter)
+    sky = np.arange(height)[:, None] < skyline
+    smoothness = np.clip((2.4 - cv2.LUT(gradient, _LOG_GRADIENT)[sky].mean()) / 0.3, 0, 1)
+    colour = quarter[sky].mean(axis=0)
+    likeness = float(smoothness) * _looks_like_sky(colour)
+
+    edged = np.flatnonzero((skyline > 3) & (skyline < height - 3))
+    if len(edged) == 0:
+        return 0.5 * likeness
+    ground = quarter[~sky].mean(axis=0)
+    if colour.max() < 0.5 * ground.max() and colour[2] < 1.15 * colour[0]:
+        return 0.0  # much darker than the ground and not blue: shade, not sky
+    row = skyline[edged]
+    above = quarter[row - 3, edged].astype(np.int16)
+    below = quarter[np.minimum(row + 2, height - 1), edged].astype(np.int16)
+    step = float(np.median(np.abs(above - below).max(axis=1)))
+    confidence = likeness * (1.0 - np.exp(-step / 10.0))
+    return confidence if confidence >= 0.05 else 0.0
+
+
+def _looks_like_sky(colour: NDArray[np.float64]) -> float:
+    """[0..1] for a mean colour [sRGB codes]: blue, white, grey, orange; not green or magenta."""
+    red, green, blue = (float(c) for c in colour)
+    green_excess = green - max(red, blue)
+    green_lack = min(red, blue) - green
+    warmth = blue / max(red, 1.0)
+    ramps = ((20 - green_excess) / 15, (30 - green_lack) / 20, (warmth - 0.3) / 0.2)
+    return float(np.prod(np.clip(ramps, 0.0, 1.0)))
+
+
+def _fine_skyline(grey: NDArray[np.uint8], coarse: NDArray[np.int64]) -> NDArray[np.int32]:
+    """(W,) the skyline to the pixel: the first strong step of lightness near the coarse one."""
+    height, width = grey.shape
+    cell = ((np.arange(width) + 0.5) * (len(coarse) / width)).astype(np.intp)
+    start = 4 * coarse[cell]
+    rows = np.clip(start + np.arange(-4, 17)[:, None], 2, height - 2)
+    columns = np.arange(width)
+    light = grey.astype(np.int16)
+    step = np.abs(
+        light[rows, columns]
+        + light[rows + 1, columns]
+        - light[rows - 1, columns]
+        - light[rows - 2, columns]
+    )
+    strongest = step.max(axis=0)
+    fine = rows[(2 * step >= strongest).argmax(axis=0), columns]
+    skyline = np.where(strongest >= 6, fine, start)
+    skyline[start == 0] = 0
+    skyline[coarse[cell] >= height // 4] = height
+    fitting: NDArray[np.int32] = np.minimum(skyline, height).astype(np.int32)
+    return fitting
+
+
+def _horizon(skyline: NDArray[np.int32], height: int) -> NDArray[np.float64]:
+    """(W,) rows of the straight line along the low parts of the skyline."""
+    width = len(skyline)
+    third = max(1, width // 3)
+    whole = float(np.percentile(skyline[skyline > 0], 75))
+    left, right = (
+        float(np.percentile(part[part > 0], 75)) if np.mean(part > 0) > 0.5 else whole
+        for part in (skyline[:third], skyline[-third:])
+    )
+    slope = np.clip((right - left) / (width - third), -0.25, 0.25)
+    line = 0.5 * (left + right) + slope * (np.arange(width) - 0.5 * (width - 1))
+    horizon: NDArray[np.float64] = np.clip(line, 0, height)
+    return horizon
+
+
+def _bands(
+    skyline: NDArray[np.int32], horizon: NDArray[np.float64], height: int
+) -> NDArray[np.uint8]:
+    depth = height - horizon
+    mid = np.maximum(skyline, horizon + np.maximum(_FAR_SHARE * depth, 4))
+    near = np.maximum(mid, horizon + np.maximum(_MID_SHARE * depth, 8))
+    occluder = skyline < horizon - _OCCLUDER * height
+    mid, near = (np.where(occluder, skyline, row) for row in (mid, near))
+    row = np.arange(height, dtype=np.int16)[:, None]
+    bands = np.zeros((height, len(skyline)), np.uint8)
+    for first in (skyline, mid, near):
+        bands += row >= np.ceil(first).astype(np.int16)
+    return bands
