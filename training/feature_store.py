@@ -119,7 +119,7 @@ class FeatureStore:
                 chunk = photos[start : start + _KEYS_PER_QUERY]
                 for sha256, blob, code, detail in self._select(chunk, feature_set, conditions):
                     values = None if blob is None else np.frombuffer(blob, dtype=_VALUES)
-                    refusal = None if code is None else Refusal(code, detail)
+                    refusal = None if code is None else Refusal(code, detail or "")
                     readings[PhotoKey(sha256, conditions)] = Reading(values, refusal)
         return readings
 
