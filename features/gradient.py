@@ -1,0 +1,261 @@
+"""Edges: how steep lightness changes, how wide its edges are, and how sharp the skyline stands.
+
+Haze multiplies every step of light by the transmission of its distance. Gradients therefore fall
+as PM2.5 rises, most in the far band, and the ratio far to near cancels exposure. A blurred lens
+lowers near gradients and widens near edges as well; haze spares them.
+
+The skyline is the farthest edge of most photos. It is measured in linear light: with
+I = J t + A (1 − t), its step over the one between sky and near ground is close to t itself.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from features.light import Light
+from features.schema import Feature, FeatureFamily
+from features.sky import FAR, NEAR, SKY, PictureGeometry
+
+KOSCHMIEDER = "Koschmieder 1924"
+LIU = "Liu C. 2016, 10.1371/journal.pone.0145955"
+MARZILIANO = "Marziliano 2002, 10.1109/ICIP.2002.1038902"
+PERTUZ = "Pertuz 2013, 10.1016/j.patcog.2012.11.011"
+
+SCOPES = ("photo", "sky", "far", "mid", "near")
+# Fewer pixels than a 20 x 20 patch say nothing about the edges of a band.
+MIN_BAND_PIXELS = 400
+
+# Gradients per pixel as shares of the photo's own range of lightness (1st to 99th percentile),
+# so that neither exposure nor a veil over the whole photo moves the density of edges.
+EDGE_THRESHOLDS = {"edge_density_faint": 0.02, "edge_density_strong": 0.08}
+# Share of the range that an edge must climb before its width counts.
+EDGE_HEIGHT = 0.15
+MIN_EDGES = 20
+
+SKYLINE_REACH = 6  # [px]
+MIN_SKYLINE_SHARE = 0.05
+# A smaller step of linear light from sky to near ground, as at night, would divide noise by noise.
+MIN_SKY_GROUND_STEP = 0.02
+
+# Sobel rows overlap by two thirds, and edges go on for rows: not every row needs to be read.
+_GRADIENT_ROW_STEP = 2
+_PROFILE_ROW_STEP = 4
+
+_CODES_PER_LIGHTNESS = 2.55  # grey codes per unit of L*
+# The 3 x 3 Sobel sum is eight times the derivative.
+_SOBEL_TO_LIGHTNESS = 1.0 / (8.0 * _CODES_PER_LIGHTNESS)
+_SOBEL_UNITS = np.arange(2048.0)  # magnitudes reach 1020 √2
+_LAPLACIAN_UNITS = np.arange(1024.0)  # magnitudes reach 4 × 255
+
+
+def gradient_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Counts (4, 2048) of Sobel magnitudes √(Gx² + Gy²), rounded, in each depth band.
+
+    grey, bands  (H, W) uint8; every second row is counted.
+    """
+    horizontal, vertical = cv2.spatialGradient(grey)
+    magnitude = cv2.magnitude(
+        horizontal[::_GRADIENT_ROW_STEP].astype(np.float32),
+        vertical[::_GRADIENT_ROW_STEP].astype(np.float32),
+    )
+    code = np.rint(magnitude, out=magnitude).astype(np.uint16)
+    return _banded_histogram(code, bands[::_GRADIENT_ROW_STEP], _SOBEL_UNITS.size)
+
+
+def laplacian_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Counts (4, 1024) of |∇²|, the Laplacian of four neighbours, in each depth band.
+
+    grey, bands  (H, W) uint8; every second row is counted.
+    """
+    laplacian = cv2.Laplacian(grey, cv2.CV_16S)[::_GRADIENT_ROW_STEP]
+    code = np.abs(laplacian).view(np.uint16)
+    return _banded_histogram(code, bands[::_GRADIENT_ROW_STEP], _LAPLACIAN_UNITS.size)
+
+
+def _banded_histogram(
+    code: NDArray[np.uint16], bands: NDArray[np.uint8], bins: int
+) -> NDArray[np.float64]:
+    code += bands * np.uint16(bins)
+    counts: NDArray[np.float32] = cv2.calcHist([code], [0], None, [4 * bins], [0, 4 * bins])
+    return counts.reshape(4, bins).astype(np.float64)
+
+
+def edge_profiles(
+    grey: NDArray[np.uint8], bands: NDArray[np.uint8]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
+    """Width [px], height [grey code] and depth band of the edges along every fourth row.
+
+    An edge is a longest strictly rising or falling run of grey: its width is the distance
+    between the extrema on its two sides (Marziliano 2002). Across bands, the nearer one counts.
+    """
+    rows = grey[::_PROFILE_ROW_STEP].astype(np.int16)
+    signs = np.full(rows.shape, 2, dtype=np.int8)  # the 2 in the last column ends the row
+    np.sign(rows[:, 1:] - rows[:, :-1], out=signs[:, :-1], casting="unsafe")
+    direction = signs.ravel()
+    turns = np.flatnonzero(direction[1:] != direction[:-1]) + 1
+    starts, ends = np.append(0, turns[:-1]), turns
+    slopes = np.abs(direction[starts]) == 1
+    starts, ends = starts[slopes], ends[slopes]
+    level, label = rows.ravel().astype(np.int64), bands[::_PROFILE_ROW_STEP].ravel()
+    return (
+        ends - starts,
+        np.abs(level[ends] - level[starts]),
+        np.maximum(label[starts], label[ends]),
+    )
+
+
+def skyline_sharpness(
+    luminance: NDArray[np.float32], geometry: PictureGeometry
+) -> tuple[float, float, float]:
+    """Sharpness [px-1], step [1] and width [px] of the skyline, in linear light.
+
+    sharpness  steepest |ΔI| from row to row within 6 px of the skyline, mean over its columns,
+               over the step from mean sky to mean near ground
+    step       |mean of the 6 rows above − mean of the 6 rows below|, mean and divisor likewise
+    width      step / sharpness
+    All nan when under 5 % of the columns have a skyline, or sky and near ground differ by < 0.02.
+    """
+    nan = float("nan")
+    height, width = luminance.shape
+    columns = np.flatnonzero((geometry.skyline > 0) & (geometry.skyline < height))
+    sky = cv2.mean(luminance, mask=(geometry.bands == SKY).view(np.uint8))[0]
+    ground = cv2.mean(luminance, mask=(geometry.bands == NEAR).view(np.uint8))[0]
+    contrast = abs(sky - ground)
+    if columns.size < MIN_SKYLINE_SHARE * width or contrast < MIN_SKY_GROUND_STEP:
+        return nan, nan, nan
+    reach = np.arange(-SKYLINE_REACH, SKYLINE_REACH)[:, None]
+    rows = np.clip(geometry.skyline[columns] + reach, 0, height - 1)
+    profile = luminance[rows, columns].astype(np.float64)
+    sharpness = float(np.abs(np.diff(profile, axis=0)).max(axis=0).mean() / contrast)
+    above, below = profile[:SKYLINE_REACH].mean(axis=0), profile[SKYLINE_REACH:].mean(axis=0)
+    step = float(np.abs(above - below).mean() / contrast)
+    return sharpness, step, step / sharpness if sharpness > 0 else nan
+
+
+_SCOPE_MEANINGS: tuple[tuple[str, str, str, Literal[-1, 0, 1], str], ...] = (
+    ("gradient_mean", "L* px-1", "mean Sobel gradient", -1, LIU),
+    ("gradient_p95", "L* px-1", "95th percentile of the Sobel gradient", -1, LIU),
+    ("tenengrad", "L*2 px-2", "mean squared Sobel gradient (Tenengrad)", -1, PERTUZ),
+    ("laplacian_energy", "L*2 px-4", "mean squared Laplacian", -1, PERTUZ),
+    (
+        "laplacian_to_tenengrad",
+        "px-2",
+        "Laplacian energy over Tenengrad: fineness, unmoved by contrast",
+        0,
+        PERTUZ,
+    ),
+    ("edge_density_faint", "1", "share of pixels steeper than 2 % of the range per px", 0, LIU),
+    ("edge_density_strong", "1", "share of pixels steeper than 8 % of the range per px", 0, LIU),
+)
+
+FAMILY = FeatureFamily(
+    "gradient",
+    1,
+    (
+        *(
+            Feature(
+                f"{name}_{scope}",
+                unit,
+                f"{meaning}, {'whole photo' if scope == 'photo' else scope + ' band'}",
+                # A veil thins the edges of the far band out of the photo's own range.
+                -1 if name.startswith("edge_density") and scope == "far" else sign,
+                reference,
+            )
+            for scope in SCOPES
+            for name, unit, meaning, sign, reference in _SCOPE_MEANINGS
+        ),
+        Feature("gradient_mean_far_to_near", "1", "ln of the far over the near mean", -1, LIU),
+        Feature(
+            "laplacian_energy_far_to_near", "1", "ln of the far over the near energy", -1, PERTUZ
+        ),
+        Feature("edge_width_photo", "px", "mean width of tall edges, whole photo", 0, MARZILIANO),
+        Feature("edge_width_far", "px", "mean width of tall edges, far band", 0, MARZILIANO),
+        Feature("edge_width_near", "px", "mean width of tall edges, near band", 0, MARZILIANO),
+        Feature(
+            "skyline_sharpness",
+            "px-1",
+            "steepest step at the skyline over that from sky to near ground, linear light",
+            -1,
+            KOSCHMIEDER,
+        ),
+        Feature(
+            "skyline_step",
+            "1",
+            "step across the skyline over that from sky to near ground, linear light",
+            -1,
+            KOSCHMIEDER,
+        ),
+        Feature("skyline_width", "px", "step over sharpness of the skyline", 0, MARZILIANO),
+    ),
+)
+
+
+def gradient_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
+    """The features of FAMILY; nan in a band under 400 pixels, and for widths of under 20 edges."""
+    levels = cv2.calcHist([light.grey[::_GRADIENT_ROW_STEP]], [0], None, [256], [0, 256]).ravel()
+    lightness_range = _quantile(levels, 0.99) - _quantile(levels, 0.01)
+
+    gradients = _with_whole_photo(gradient_histogram(light.grey, geometry.bands))
+    laplacians = _with_whole_photo(laplacian_histogram(light.grey, geometry.bands))
+    values: dict[str, float] = {}
+    for scope, counts, laplacian in zip(SCOPES, gradients, laplacians, strict=True):
+        values |= _scope_values(scope, counts, laplacian, lightness_range)
+    for name in ("gradient_mean", "laplacian_energy"):
+        values[f"{name}_far_to_near"] = _log_ratio(values[f"{name}_far"], values[f"{name}_near"])
+
+    widths, heights, bands = edge_profiles(light.grey, geometry.bands)
+    tall = heights >= max(EDGE_HEIGHT * lightness_range, 1.0)
+    values["edge_width_photo"] = _mean_width(widths[tall])
+    values["edge_width_far"] = _mean_width(widths[tall & (bands == FAR)])
+    values["edge_width_near"] = _mean_width(widths[tall & (bands == NEAR)])
+
+    skyline = skyline_sharpness(light.luminance, geometry)
+    values |= zip(("skyline_sharpness", "skyline_step", "skyline_width"), skyline, strict=True)
+    return {name: values[name] for name in FAMILY.names}
+
+
+def _with_whole_photo(by_band: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.vstack([by_band.sum(axis=0), by_band])
+
+
+def _scope_values(
+    scope: str,
+    gradients: NDArray[np.float64],
+    laplacians: NDArray[np.float64],
+    lightness_range: float,
+) -> dict[str, float]:
+    total = gradients.sum()
+    if total * _GRADIENT_ROW_STEP < MIN_BAND_PIXELS:
+        return {f"{name}_{scope}": float("nan") for name, *_ in _SCOPE_MEANINGS}
+    share = gradients / total
+    energy = float(share @ _SOBEL_UNITS**2) * _SOBEL_TO_LIGHTNESS**2
+    laplacian_energy = float(laplacians @ _LAPLACIAN_UNITS**2 / total) / _CODES_PER_LIGHTNESS**2
+    values = {
+        "gradient_mean": float(share @ _SOBEL_UNITS) * _SOBEL_TO_LIGHTNESS,
+        "gradient_p95": _quantile(gradients, 0.95) * _SOBEL_TO_LIGHTNESS,
+        "tenengrad": energy,
+        "laplacian_energy": laplacian_energy,
+        "laplacian_to_tenengrad": laplacian_energy / energy if energy > 0 else float("nan"),
+    }
+    for name, threshold in EDGE_THRESHOLDS.items():
+        # A flat photo has no edges: one unit of the Sobel sum is the least that counts.
+        least = max(8.0 * threshold * lightness_range, 1.0)
+        values[name] = float(share[int(np.ceil(least)) :].sum())
+    return {f"{name}_{scope}": value for name, value in values.items()}
+
+
+def _quantile(counts: NDArray[np.floating], q: float) -> float:
+    cumulative = np.cumsum(counts, dtype=np.float64)
+    return float(np.searchsorted(cumulative, q * cumulative[-1]))
+
+
+def _mean_width(widths: NDArray[np.int64]) -> float:
+    return float(widths.mean()) if widths.size >= MIN_EDGES else float("nan")
+
+
+def _log_ratio(far: float, near: float) -> float:
+    return float(np.log(far / near)) if far > 0 and near > 0 else float("nan")
