@@ -1,0 +1,124 @@
+"""Build a model archive: the artefact and the code that reads it, in one file.
+
+    pm25_handler.py  features/  handlers/  artifact/  MAR-INF/MANIFEST.json
+
+The same content gives the same bytes: names sorted, times fixed, no date inside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from features.errors import ArtifactError
+
+MODEL = "pm25"
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("features", "handlers")
+ENTRY = "handlers/pm25_handler.py"
+_MANIFEST = "MAR-INF/MANIFEST.json"
+_VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
+_BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
+
+
+def build_archive(artifact_folder: Path, version: str, out: Path, *, code: Path = ROOT) -> Path:
+    """Write `out`/pm25-<version>.mar from the artefact and the code below `code`; return its path.
+
+    An archive of that name is replaced, in one step. Raises ArtifactError: invalid_version,
+    no_artifact, archiver_failed.
+    """
+    if not _VERSION.fullmatch(version):
+        raise ArtifactError(
+            "invalid_version",
+            f"{version!r} is no version.",
+            "Write it as 1.2.3, or 1.2.3-rendered.",
+        )
+    if not artifact_folder.is_dir():
+        raise ArtifactError(
+            "no_artifact", f"{artifact_folder} is no folder.", "Train first: `make train`."
+        )
+    out.mkdir(parents=True, exist_ok=True)
+    target = out / f"{MODEL}-{version}.mar"
+    with tempfile.TemporaryDirectory(prefix="pm25-package-") as scratch:
+        stage = Path(scratch) / "stage"
+        _stage(artifact_folder, code, stage)
+        built = _run_archiver(stage, code / ENTRY, version, Path(scratch))
+        rewritten = target.with_suffix(".mar.part")
+        _rewrite(built, rewritten)
+    rewritten.replace(target)
+    return target
+
+
+def content_hash(archive: Path) -> str:
+    """SHA-256 over `artifact/` and the bundled code of an archive: the name of what it computes.
+
+    It covers names and contents, and leaves out TorchServe's manifest, times and compression.
+    """
+    whole = hashlib.sha256()
+    with zipfile.ZipFile(archive) as mar:
+        for name in sorted(mar.namelist()):
+            if not name.endswith("/") and name != _MANIFEST:
+                whole.update(f"{name}\0{hashlib.sha256(mar.read(name)).hexdigest()}\n".encode())
+    return whole.hexdigest()
+
+
+def _stage(artifact_folder: Path, code: Path, stage: Path) -> None:
+    """Lay out what TorchServe copies to the archive's root: packages, and the artefact."""
+    for package in PACKAGES:
+        for source in sorted((code / package).rglob("*.py")):
+            name = source.relative_to(code)
+            if name.as_posix() != ENTRY:  # it goes to the root, where TorchServe looks for it
+                (stage / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, stage / name)
+    shutil.copytree(artifact_folder, stage / "artifact")
+
+
+def _run_archiver(stage: Path, entry: Path, version: str, scratch: Path) -> Path:
+    """Run torch-model-archiver and return the archive that it wrote into `scratch`."""
+    command = [sys.executable, "-m", "model_archiver.model_packaging"]
+    command += ["--model-name", MODEL, "--version", version, "--handler", str(entry)]
+    command += ["--extra-files", str(stage), "--export-path", str(scratch)]
+    # It works in one folder of a fixed name in the temporary folder: a private one keeps two
+    # builds at the same time apart.
+    own = scratch / "archiver"
+    own.mkdir()
+    ran = subprocess.run(
+        command,
+        env={**os.environ, "TMPDIR": str(own)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ran.returncode != 0:
+        raise ArtifactError(
+            "archiver_failed",
+            f"torch-model-archiver ended with {ran.returncode}: {ran.stderr.strip()[-500:]}",
+            "Install what training needs: `make setup`.",
+        )
+    return scratch / f"{MODEL}.mar"
+
+
+def _rewrite(built: Path, target: Path) -> None:
+    """Copy an archive entry by entry, sorted, without times and its manifest's date."""
+    with zipfile.ZipFile(built) as source, zipfile.ZipFile(target, "w") as rewritten:
+        for name in sorted(source.namelist()):
+            if name.endswith("/"):
+                continue
+            content = source.read(name)
+            if name == _MANIFEST:
+                manifest = json.loads(content)
+                manifest["createdOn"] = "01/01/1980 00:00:00"  # TorchServe warns where it is missing
+                content = json.dumps(manifest, indent=2, sort_keys=True).encode()
+            entry = zipfile.ZipInfo(name, _BEGINNING)
+            entry.create_system = 3  # Unix, wherever it is built
+            entry.external_attr = 0o644 << 16
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            rewritten.writestr(entry, content, compresslevel=9)
