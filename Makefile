@@ -86,7 +86,7 @@ lock: $(VENV)/.made/dev  ## write requirements.lock from the versions in .venv
 
 alone = $(if $(shell command -v flock),flock $(VENV)/.made/lock)
 install = $(alone) $(BIN)/python -m pip install --no-input --disable-pip-version-check \
-	--root-user-action=ignore --constraint requirements.lock \
+	--root-user-action=ignore --no-compile --constraint requirements.lock \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
 $(VENV)/.made/venv:
