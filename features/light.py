@@ -62,13 +62,7 @@ class Light:
 
     @cached_property
     def quarter(self) -> NDArray[np.uint8]:
-        height, width = self.srgb.shape[:2]
-        rows, columns = max(1, height // 4), max(1, width // 4)
-        whole = self.srgb[: 4 * rows]
-        if width % 4 == 0:  # twice a half costs a quarter of one step, and rounds twice
-            whole = cv2.resize(whole, (width // 2, 2 * rows), interpolation=cv2.INTER_AREA)
-        means: NDArray[np.uint8] = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
-        return means
+        return quarter_of(self.srgb)
 
     @cached_property
     def linear(self) -> NDArray[np.float32]:
@@ -115,3 +109,14 @@ class Light:
 def light_of(pixels: NDArray[np.uint8]) -> Light:
     """The light of `pixels`, an sRGB picture (H, W, 3) uint8 in RGB order."""
     return Light(np.ascontiguousarray(pixels))
+
+
+def quarter_of(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Means of 4 × 4 pixels, (H // 4, W // 4[, 3]); up to three rows at the lower border go."""
+    height, width = plane.shape[:2]
+    rows, columns = max(1, height // 4), max(1, width // 4)
+    whole = plane[: 4 * rows]
+    if width % 4 == 0:  # twice a half costs a quarter of one step, and rounds twice
+        whole = cv2.resize(whole, (width // 2, 2 * rows), interpolation=cv2.INTER_AREA)
+    means: NDArray[np.uint8] = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    return means

@@ -129,8 +129,9 @@ def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], floa
     cost = laws[0].n * laws[0].spread() + laws[1].n * laws[1].spread()
     best = int(np.argmin(np.where(possible, cost, np.inf)))
 
-    evidence = (laws[0].surprise(best) - laws[1].surprise(best)) @ terms
-    skyline = _pass_false_edges(edges[best:], np.clip(evidence, -10, 10).reshape(height, width))
+    factors = (laws[0].surprise(best) - laws[1].surprise(best)).astype(np.float32)
+    evidence: NDArray[np.float32] = np.clip(factors @ terms, -10, 10).reshape(height, width)
+    skyline = _pass_false_edges(edges[best:], evidence)
     skyline = _median5(skyline)
     skyline[skyline < _MIN_SKY * height] = 0
     if skyline.mean() < _MIN_SKY * height:

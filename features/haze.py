@@ -1,0 +1,310 @@
+"""Haze: dark channel, airlight, transmission.
+
+Outdoors some colour channel of some pixel in every small patch is nearly black. Where even the
+darkest is bright, the light came from the air in between: the dark channel measures it. Divided
+by the airlight A it gives the transmission t = 1 − ω · dark(I / A), and −ln t is the optical
+depth β·d. ω is 1 here: the 0.95 of the literature leaves some haze in for the eye.
+
+The sky has no transmission and is left out throughout. t and β·d are relative numbers: white
+walls, fog and snow read as haze, and one photo cannot tell β from d.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from features.distribution import histograms, mean_and_sd, quantiles
+from features.light import SRGB_TO_LINEAR, Light, quarter_of
+from features.schema import Feature, FeatureFamily
+from features.sky import FAR_ZONE, HORIZON_SKY, N_ZONES, SKY, PictureGeometry
+
+_HE = "He et al. 2011, doi:10.1109/TPAMI.2010.168"
+_HE_GUIDED = "He et al. 2013, doi:10.1109/TPAMI.2012.213"
+_ZHU = "Zhu et al. 2015, doi:10.1109/TIP.2015.2446191"
+_KOSCHMIEDER = "Koschmieder 1924"
+
+_PATCH = 15  # px at the working size: the patch of the literature for pictures of 600 px
+_AIRLIGHT_SHARE = 0.001  # of the ground's cells, when no sky shows the airlight
+_AIRLIGHT_FLOOR = 0.005  # linear light: at night the air gives none
+_MIN_CELLS = 30  # of a band at quarter size: fewer have no statistics
+
+# Guided filter: radius in quarter-size cells (40 px of the photo), variance of the guide below
+# which it smooths.
+_GUIDED_RADIUS = 10
+_GUIDED_EPSILON = 1e-3
+
+_DENSE = 0.2  # transmission below which a pixel counts as hidden
+_MIN_TRANSMISSION = 0.02  # where sight ends; also bounds the optical depth at 3.9
+
+_LEVELS = 4096
+_TRANSMISSIONS = np.arange(_LEVELS, dtype=np.float64) / (_LEVELS - 1)
+_OPTICAL_DEPTHS = -np.log(np.maximum(_TRANSMISSIONS, _MIN_TRANSMISSION))
+_IS_HIDDEN = (_TRANSMISSIONS < _DENSE).astype(np.float64)
+_CODES = np.arange(256, dtype=np.float64) / 255.0
+
+_BANDS = ("far", "mid", "near")
+_REGIONS = ("ground", *_BANDS)
+_PLACES = {
+    "ground": "on everything but the sky",
+    "far": "in the far band",
+    "mid": "in the middle band",
+    "near": "in the near band",
+}
+
+FAMILY = FeatureFamily(
+    name="haze",
+    version=1,
+    features=(
+        *(
+            Feature(f"{region}_dark_channel_{name}", "1", f"{what} {_PLACES[region]}", 1, _HE)
+            for region in _REGIONS
+            for name, what in (
+                ("mean", "mean dark channel [sRGB code / 255]"),
+                ("p10", "10 % quantile of the dark channel"),
+                ("p50", "median of the dark channel"),
+                ("p90", "90 % quantile of the dark channel"),
+            )
+        ),
+        Feature(
+            "far_near_dark_channel_difference",
+            "1",
+            "mean dark channel of the far band minus that of the near band",
+            1,
+            _HE,
+        ),
+        Feature(
+            "airlight_luminance",
+            "1",
+            "relative luminance of the airlight: the median colour of the horizon sky, or of the "
+            "cells with the brightest dark channel",
+            0,
+            _HE,
+        ),
+        Feature(
+            "airlight_blue_red_log_ratio",
+            "1",
+            "ln(blue / red) of the airlight in linear light",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature("ground_transmission_mean", "1", "mean transmission of the ground", -1, _HE),
+        *(
+            Feature(
+                f"ground_transmission_p{share}",
+                "1",
+                f"{share} % quantile of the ground's transmission, refined by a guided filter",
+                -1,
+                _HE_GUIDED,
+            )
+            for share in (10, 50, 90)
+        ),
+        *(
+            Feature(f"{band}_transmission_mean", "1", f"mean transmission {_PLACES[band]}", -1, _HE)
+            for band in _BANDS
+        ),
+        Feature(
+            "far_transmission_p10", "1", "10 % quantile of the far band's transmission", -1, _HE
+        ),
+        Feature(
+            "far_transmission_p90", "1", "90 % quantile of the far band's transmission", -1, _HE
+        ),
+        Feature(
+            "hidden_fraction", "1", f"share of the ground with transmission < {_DENSE}", 1, _HE
+        ),
+        *(
+            Feature(
+                f"{band}_optical_depth",
+                "1",
+                f"mean −ln t = β·d {_PLACES[band]}, at most 3.9",
+                1,
+                _KOSCHMIEDER,
+            )
+            for band in _BANDS
+        ),
+        Feature(
+            "far_near_optical_depth_difference",
+            "1",
+            "optical depth of the far band minus that of the near band",
+            1,
+            _KOSCHMIEDER,
+        ),
+        *(
+            Feature(
+                f"{region}_attenuation_depth",
+                "1",
+                "mean of 0.121779 + 0.959710 v − 0.780245 s (HSV), a relative depth, "
+                + _PLACES[region],
+                1,
+                _ZHU,
+            )
+            for region in _REGIONS
+        ),
+        Feature(
+            "far_near_attenuation_depth_difference",
+            "1",
+            "attenuation depth of the far band minus that of the near band",
+            1,
+            _ZHU,
+        ),
+    ),
+)
+
+
+def haze_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
+    """The features of FAMILY for one photo; nan where a band has too few cells."""
+    zones = geometry.zones
+    darkest = darkest_channels(light, geometry)
+    dark = darkest.min(axis=2)
+    airlight = airlight_of(light, geometry, dark)
+    transmission = transmission_of(darkest, airlight, light.quarter, zones)
+
+    dark_counts = _by_region(dark.astype(np.uint16), zones, 256)
+    t_counts = _by_region(np.rint(transmission * (_LEVELS - 1)).astype(np.uint16), zones, _LEVELS)
+    depths = _attenuation_depths(light.quarter, zones)
+
+    values: dict[str, float] = {}
+    for region in _REGIONS:
+        low, middle, high = _quantiles(dark_counts[region], _CODES, (0.1, 0.5, 0.9))
+        values |= {
+            f"{region}_dark_channel_mean": _mean(dark_counts[region], _CODES),
+            f"{region}_dark_channel_p10": low,
+            f"{region}_dark_channel_p50": middle,
+            f"{region}_dark_channel_p90": high,
+        }
+    values["far_near_dark_channel_difference"] = (
+        values["far_dark_channel_mean"] - values["near_dark_channel_mean"]
+    )
+    values["airlight_luminance"] = float(airlight @ (0.2126, 0.7152, 0.0722))
+    values["airlight_blue_red_log_ratio"] = float(np.log(airlight[2] / airlight[0]))
+
+    low, middle, high = _quantiles(t_counts["ground"], _TRANSMISSIONS, (0.1, 0.5, 0.9))
+    values |= {
+        "ground_transmission_mean": _mean(t_counts["ground"], _TRANSMISSIONS),
+        "ground_transmission_p10": low,
+        "ground_transmission_p50": middle,
+        "ground_transmission_p90": high,
+    }
+    for band in _BANDS:
+        values[f"{band}_transmission_mean"] = _mean(t_counts[band], _TRANSMISSIONS)
+    low, high = _quantiles(t_counts["far"], _TRANSMISSIONS, (0.1, 0.9))
+    values["far_transmission_p10"], values["far_transmission_p90"] = low, high
+    values["hidden_fraction"] = _mean(t_counts["ground"], _IS_HIDDEN)
+    for band in _BANDS:
+        values[f"{band}_optical_depth"] = _mean(t_counts[band], _OPTICAL_DEPTHS)
+    values["far_near_optical_depth_difference"] = (
+        values["far_optical_depth"] - values["near_optical_depth"]
+    )
+    for region in _REGIONS:
+        values[f"{region}_attenuation_depth"] = depths[region]
+    values["far_near_attenuation_depth_difference"] = (
+        values["far_attenuation_depth"] - values["near_attenuation_depth"]
+    )
+    return values
+
+
+def darkest_channels(light: Light, geometry: PictureGeometry) -> NDArray[np.uint8]:
+    """(h, w, 3) at quarter size: each channel's minimum over the patch, the sky left out."""
+    sky = cv2.compare(geometry.bands, SKY, cv2.CMP_EQ)
+    patch = np.ones((_PATCH, _PATCH), np.uint8)
+    return np.dstack(
+        [quarter_of(cv2.erode(cv2.max(channel, sky), patch)) for channel in light.channels]
+    )
+
+
+def airlight_of(
+    light: Light, geometry: PictureGeometry, dark: NDArray[np.uint8]
+) -> NDArray[np.float64]:
+    """(3,) linear RGB of the air itself: the median of the horizon sky.
+
+    Without one, the mean of the ground's cells whose dark channel is within the highest 0.1 %.
+    """
+    cells = light.quarter[geometry.zones == HORIZON_SKY]
+    if len(cells) >= _MIN_CELLS:
+        colour = np.median(SRGB_TO_LINEAR[cells], axis=0)
+    else:
+        ground = geometry.zones >= FAR_ZONE
+        ground = ground if ground.any() else np.ones_like(ground)
+        hazy = np.sort(dark[ground])
+        least = hazy[-max(1, round(_AIRLIGHT_SHARE * len(hazy)))]
+        colour = SRGB_TO_LINEAR[light.quarter[ground & (dark >= least)]].mean(axis=0)
+    return np.maximum(colour.astype(np.float64), _AIRLIGHT_FLOOR)
+
+
+def transmission_of(
+    darkest: NDArray[np.uint8],
+    airlight: NDArray[np.float64],
+    guide: NDArray[np.uint8],
+    zones: NDArray[np.uint8],
+) -> NDArray[np.float64]:
+    """(h, w) t = 1 − min over channels of I / A in linear light, [0..1].
+
+    `darkest` (h, w, 3) are the darkest channels; a guided filter draws the edges of t to those
+    of `guide` (h, w, 3), over the ground alone. In the sky t is without meaning.
+    """
+    red, green, blue = (
+        (SRGB_TO_LINEAR / a)[channel]
+        for a, channel in zip(airlight, np.moveaxis(darkest, 2, 0), strict=True)
+    )
+    raw = 1.0 - np.minimum(np.minimum(np.minimum(red, green), blue), 1.0)
+    grey = cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY) / 255.0
+    refined = _guided_filter(raw, grey, (zones >= FAR_ZONE).astype(np.float64))
+    transmission: NDArray[np.float64] = np.clip(refined, 0.0, 1.0)
+    return transmission
+
+
+def _guided_filter(
+    plane: NDArray[np.float64], guide: NDArray[np.float64], weight: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """He et al. 2013, every window mean weighted: cells of weight 0 touch no other."""
+    side = 2 * _GUIDED_RADIUS + 1
+
+    def window_sum(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        total: NDArray[np.float64] = cv2.blur(values, (side, side), borderType=cv2.BORDER_CONSTANT)
+        return total
+
+    n = np.maximum(window_sum(weight), 1e-9)
+    weighted_guide, weighted_plane = weight * guide, weight * plane
+    mean_guide, mean_plane = window_sum(weighted_guide) / n, window_sum(weighted_plane) / n
+    covariance = window_sum(weighted_guide * plane) / n - mean_guide * mean_plane
+    variance = window_sum(weighted_guide * guide) / n - mean_guide * mean_guide
+    slope = covariance / (variance + _GUIDED_EPSILON)
+    offset = mean_plane - slope * mean_guide
+    return (window_sum(weight * slope) * guide + window_sum(weight * offset)) / n
+
+
+def _attenuation_depths(quarter: NDArray[np.uint8], zones: NDArray[np.uint8]) -> dict[str, float]:
+    """Mean depth of the colour attenuation prior for each region."""
+    red, green, blue = cv2.split(quarter)
+    largest = cv2.max(cv2.max(red, green), blue).astype(np.float64)
+    smallest = cv2.min(cv2.min(red, green), blue)
+    saturation = (largest - smallest) / np.maximum(largest, 1.0)
+    depth = 0.121779 + 0.959710 / 255 * largest - 0.780245 * saturation
+    sums = np.bincount(zones.ravel(), depth.ravel(), N_ZONES)[FAR_ZONE:]
+    cells = np.bincount(zones.ravel(), minlength=N_ZONES)[FAR_ZONE:]
+    totals = np.array([sums.sum(), *sums])
+    sizes = np.array([cells.sum(), *cells], dtype=np.float64)
+    sizes[sizes < _MIN_CELLS] = np.nan
+    return dict(zip(_REGIONS, (totals / sizes).tolist(), strict=True))
+
+
+def _by_region(
+    codes: NDArray[np.uint16], zones: NDArray[np.uint8], n_levels: int
+) -> dict[str, NDArray[np.float64]]:
+    counts = histograms(codes, zones, n_levels, N_ZONES)[FAR_ZONE:]
+    return dict(zip(_REGIONS, (counts.sum(axis=0), *counts), strict=True))
+
+
+def _mean(histogram: NDArray[np.float64], values: NDArray[np.float64]) -> float:
+    if histogram.sum() < _MIN_CELLS:
+        return float("nan")
+    return mean_and_sd(histogram, values)[0]
+
+
+def _quantiles(
+    histogram: NDArray[np.float64], values: NDArray[np.float64], shares: tuple[float, ...]
+) -> list[float]:
+    if histogram.sum() < _MIN_CELLS:
+        return [float("nan")] * len(shares)
+    return quantiles(histogram, values, shares)

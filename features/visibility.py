@@ -1,0 +1,248 @@
+"""Visibility: how much contrast reaches the camera, band by band.
+
+Haze of transmission t turns the light J of a scene into J·t + A·(1 − t): every difference of
+luminance shrinks to t times itself (Koschmieder 1924). Far things lose most, so the contrast of
+the far band, and its ratio to the near band in which exposure cancels, falls with PM2.5.
+Ratios are given as natural logarithms: ln t = −β·d is linear in the extinction β [m⁻¹].
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.distribution import entropy, histograms, mean_and_sd, quantiles
+from features.light import LIGHTNESS_LEVELS, SRGB_TO_LINEAR, Light
+from features.schema import Feature, FeatureFamily
+from features.sky import HORIZON_SKY, NEAR, UPPER_SKY, PictureGeometry
+
+_KOSCHMIEDER = "Koschmieder 1924"
+_LIU = "Liu et al. 2016, doi:10.1371/journal.pone.0145955"
+_BANDS = ("sky", "far", "mid", "near")
+
+# A band of fewer pixels than this has no statistics: its features are nan.
+_MIN_PIXELS = 480
+
+# What a code of `Light.lightness_code` stands for.
+_LIGHTNESS = np.arange(LIGHTNESS_LEVELS) / 40.95
+_LUMINANCE = np.where(_LIGHTNESS > 8.0, ((_LIGHTNESS + 16) / 116) ** 3, _LIGHTNESS * 27 / 24389)
+_LUMINANCE_FLOOR = 1e-4  # below the first sRGB code (3e-4): keeps logarithms finite
+
+
+def _statistics(
+    where: str, place: str, signs: tuple[Literal[-1, 0, 1], ...]
+) -> tuple[Feature, ...]:
+    mean, contrast, order = signs
+    return (
+        Feature(f"{where}lightness_mean", "L*", f"mean CIE L* {place}", mean, _LIU),
+        Feature(f"{where}lightness_sd", "L*", f"standard deviation of L* {place}", contrast, _LIU),
+        Feature(
+            f"{where}rms_contrast",
+            "1",
+            f"standard deviation of relative luminance Y [0..1] {place}: t times itself in haze",
+            contrast,
+            _LIU,
+        ),
+        Feature(
+            f"{where}michelson_contrast",
+            "1",
+            f"(p95 − p5) / (p95 + p5) of relative luminance {place}",
+            contrast,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            f"{where}entropy", "bit", f"entropy of the 256-level L* histogram {place}", order, _LIU
+        ),
+    )
+
+
+FAMILY = FeatureFamily(
+    name="visibility",
+    version=1,
+    features=(
+        *_statistics("", "of the whole picture", (0, 0, 0)),
+        *_statistics("sky_", "in the sky", (0, -1, -1)),
+        *_statistics("far_", "in the far band", (1, -1, -1)),
+        *_statistics("mid_", "in the middle band", (1, -1, -1)),
+        *_statistics("near_", "in the near band", (0, 0, 0)),
+        Feature(
+            "far_near_contrast_log_ratio",
+            "1",
+            "ln of RMS contrast in the far band over that in the near band",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "mid_near_contrast_log_ratio",
+            "1",
+            "ln of RMS contrast in the middle band over that in the near band",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "far_contrast_over_airlight_log",
+            "1",
+            "ln of RMS contrast in the far band over the luminance of the horizon sky",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "far_black_target_contrast",
+            "1",
+            "1 − p5 of far luminance / horizon sky luminance: t, were the darkest 5 % black",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "mid_black_target_contrast",
+            "1",
+            "the same for the middle band",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "near_black_target_contrast",
+            "1",
+            "the same for the near band",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "skyline_weber_contrast",
+            "1",
+            "median over columns of (sky − ground) / sky luminance at the skyline",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "skyline_edge_strength",
+            "1",
+            "mean over columns of the steepest luminance step within 6 px of the skyline, "
+            "over the sky's luminance there",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "skyline_near_contrast_log_ratio",
+            "1",
+            "ln of |sky − ground| at the skyline over |sky − near band|, mean luminances",
+            -1,
+            _KOSCHMIEDER,
+        ),
+        Feature(
+            "sky_luminance_gradient_log",
+            "1",
+            "ln of upper sky luminance over horizon sky luminance",
+            0,
+            _LIU,
+        ),
+        Feature("sky_fraction", "1", "share of the picture that is sky", 0, _LIU),
+        Feature(
+            "skyline_roughness",
+            "1",
+            "mean absolute step of the skyline between columns, over the picture's height: "
+            "distant roofs and ridges vanish in haze",
+            -1,
+            _LIU,
+        ),
+        Feature("sky_confidence", "1", "how clearly sky and ground part [0..1]", -1, _LIU),
+    ),
+)
+
+
+def visibility_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
+    """The features of FAMILY for one photo; nan where a band has too few pixels."""
+    counts = histograms(light.lightness_code, geometry.bands, LIGHTNESS_LEVELS, len(_BANDS))
+    values = _contrast_features("", counts.sum(axis=0))
+    for name, histogram in zip(_BANDS, counts, strict=True):
+        values |= _contrast_features(f"{name}_", histogram)
+    upper, horizon = (_zone_luminance(light, geometry, zone) for zone in (UPPER_SKY, HORIZON_SKY))
+    dark = [
+        quantiles(histogram, _LUMINANCE, (0.05,))[0] if histogram.sum() >= _MIN_PIXELS else np.nan
+        for histogram in counts[1:]
+    ]
+    near = counts[NEAR]
+    near_mean = mean_and_sd(near, _LUMINANCE)[0] if near.sum() >= _MIN_PIXELS else float("nan")
+    weber, edge, contrast = _skyline_features(light, geometry, near_mean)
+    values |= {
+        "far_near_contrast_log_ratio": _log_ratio(
+            values["far_rms_contrast"], values["near_rms_contrast"]
+        ),
+        "mid_near_contrast_log_ratio": _log_ratio(
+            values["mid_rms_contrast"], values["near_rms_contrast"]
+        ),
+        "far_contrast_over_airlight_log": _log_ratio(values["far_rms_contrast"], horizon),
+        "far_black_target_contrast": _black_target(dark[0], horizon),
+        "mid_black_target_contrast": _black_target(dark[1], horizon),
+        "near_black_target_contrast": _black_target(dark[2], horizon),
+        "skyline_weber_contrast": weber,
+        "skyline_edge_strength": edge,
+        "skyline_near_contrast_log_ratio": contrast,
+        "sky_luminance_gradient_log": _log_ratio(upper, horizon),
+        "sky_fraction": float(counts[0].sum() / counts.sum()),
+        "skyline_roughness": _roughness(geometry),
+        "sky_confidence": geometry.confidence,
+    }
+    return values
+
+
+def _contrast_features(prefix: str, histogram: NDArray[np.float64]) -> dict[str, float]:
+    if histogram.sum() < _MIN_PIXELS:
+        mean = sd = rms = michelson = order = float("nan")
+    else:
+        mean, sd = mean_and_sd(histogram, _LIGHTNESS)
+        rms = mean_and_sd(histogram, _LUMINANCE)[1]
+        low, high = quantiles(histogram, _LUMINANCE, (0.05, 0.95))
+        michelson = (high - low) / max(high + low, _LUMINANCE_FLOOR)
+        order = entropy(histogram.reshape(256, -1).sum(axis=1))
+    return {
+        f"{prefix}lightness_mean": mean,
+        f"{prefix}lightness_sd": sd,
+        f"{prefix}rms_contrast": rms,
+        f"{prefix}michelson_contrast": michelson,
+        f"{prefix}entropy": order,
+    }
+
+
+def _zone_luminance(light: Light, geometry: PictureGeometry, zone: int) -> float:
+    colours = light.quarter[geometry.zones == zone]
+    if 16 * len(colours) < _MIN_PIXELS:
+        return float("nan")
+    linear = SRGB_TO_LINEAR[colours].mean(axis=0, dtype=np.float64)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _log_ratio(part: float, whole: float) -> float:
+    return float(np.log(max(part, _LUMINANCE_FLOOR) / max(whole, _LUMINANCE_FLOOR)))
+
+
+def _black_target(dark: float, airlight: float) -> float:
+    """1 − dark / airlight, in −1..1: a band brighter than the sky is no black target."""
+    return float(np.clip(1.0 - dark / max(airlight, _LUMINANCE_FLOOR), -1.0, 1.0))
+
+
+def _skyline_features(
+    light: Light, geometry: PictureGeometry, near_mean: float
+) -> tuple[float, float, float]:
+    """Weber contrast and edge strength of the skyline, and its contrast over the near band's."""
+    height, width = geometry.bands.shape
+    columns = np.flatnonzero((geometry.skyline >= 10) & (geometry.skyline <= height - 10))
+    if len(columns) < 0.1 * width:
+        return float("nan"), float("nan"), float("nan")
+    rows = geometry.skyline[columns] + np.arange(-8, 8)[:, None]
+    luminance = light.luminance_code[rows, columns].astype(np.float64) / 65535.0
+    sky = np.maximum(luminance[0:6].mean(axis=0), _LUMINANCE_FLOOR)
+    ground = luminance[10:16].mean(axis=0)
+    weber = float(np.median((sky - ground) / sky))
+    steps = np.abs(np.diff(luminance[2:15], axis=0)).max(axis=0)
+    edge = float(np.mean(steps / sky))
+    at_skyline, to_near = abs(sky - ground).mean(), abs(sky.mean() - near_mean)
+    return weber, edge, float(np.clip(_log_ratio(at_skyline, to_near), -5.0, 5.0))
+
+
+def _roughness(geometry: PictureGeometry) -> float:
+    if geometry.confidence == 0.0:
+        return float("nan")
+    return float(np.abs(np.diff(geometry.skyline)).mean() / len(geometry.bands))
