@@ -18,6 +18,7 @@ from training.dataset import LabelledPhoto, read_dataset
 from training.splits import (
     Fold,
     random,
+    run_names,
     session_weights,
     unseen_days,
     unseen_months,
@@ -133,6 +134,17 @@ def test_unseen_days_keeps_neighbouring_days_of_a_site_together(rows: list[Label
 def local_days(row: LabelledPhoto) -> list[date]:
     time = row.metadata.captured_at
     return [] if time is None else [time.date()]
+
+
+@settings(max_examples=20, deadline=None)
+@given(rows=data_sets())
+def test_a_run_has_one_name_and_one_fold(rows: list[LabelledPhoto]) -> None:
+    names = run_names(rows)
+    assert sorted(names) == sorted(run_names(rows[::-1]))
+    site_of = dict(zip(names, (row.site for row in rows), strict=True))
+    assert [site_of[name] for name in names] == [row.site for row in rows]
+    for fold in unseen_days(rows):
+        assert not {names[i] for i in fold.train} & {names[i] for i in fold.test}
 
 
 @settings(max_examples=20, deadline=None)

@@ -97,6 +97,15 @@ def random(rows: Sequence[LabelledPhoto], folds: int = FOLDS, seed: int = 0) -> 
     return _folds((f"random {fold + 1}", number == fold) for fold in range(folds))
 
 
+def run_names(rows: Sequence[LabelledPhoto]) -> list[str]:
+    """For each row (n,) the name of its site's run of consecutive days."""
+    name_of: dict[Visit, str] = {}
+    for site, runs in _runs_of_days(rows).items():
+        for number, run in enumerate(runs):
+            name_of.update(dict.fromkeys(run, f"{site} run {number}"))
+    return [name_of[row.visit] for row in rows]
+
+
 def session_weights(sessions: Sequence[Hashable]) -> NDArray[np.float64]:
     """Weights (n,) with mean 1 that give every session the same total, n / number of sessions."""
     sizes = Counter(sessions)
