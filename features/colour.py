@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from features.distribution import entropy
+from features.distribution import Distribution
 from features.light import SRGB_TO_LINEAR, Light
 from features.schema import Feature, FeatureFamily
-from features.sky import FAR_ZONE, N_ZONES, PictureGeometry
+from features.sky import N_ZONES, PictureGeometry
 
 _HASLER = "Hasler & Süsstrunk 2003"
 _GU = "Gu et al. 2019, doi:10.1109/TIE.2018.2840515"
@@ -45,6 +45,10 @@ _REGIONS: dict[str, tuple[int, ...]] = {
     "mid": (0, 0, 0, 0, 1, 0),
     "near": (0, 0, 0, 0, 0, 1),
 }
+# Whole picture, ground, far band.
+_ENTROPY_MEMBERS = np.array(
+    [[1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 0, 0]], dtype=np.float64
+)
 _PLACES = {
     "picture": "of the whole picture",
     "sky": "of the sky",
@@ -221,9 +225,8 @@ class _Means(NamedTuple):
 
 def colour_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY for one photo; nan where a region has too few cells."""
-    zones = geometry.zones.ravel()
-    saturation, planes = _planes(light.quarter)
-    of = _region_means(planes, zones)
+    saturation, planes = _planes(light)
+    of = _region_means(planes, geometry.zones.ravel())
     upper, horizon, far, near = (of[name] for name in ("upper_sky", "horizon_sky", "far", "near"))
 
     values: dict[str, float] = {}
@@ -239,8 +242,11 @@ def colour_features(light: Light, geometry: PictureGeometry) -> dict[str, float]
     for name in _WITH_BLUE_RED:
         values[f"{name}_blue_red_log_ratio"] = of[name].blue_red
 
-    counts = np.bincount(zones * np.int32(256) + saturation, minlength=256 * N_ZONES)
-    counts = counts.reshape(N_ZONES, 256)
+    whole, ground, distance = (
+        Distribution.of(saturation, geometry.zones, (N_ZONES, 256), _MIN_CELLS)
+        .merged(_ENTROPY_MEMBERS)
+        .entropy()
+    )
     return values | {
         "sky_blue_red_drop": upper.blue_red - horizon.blue_red,
         "far_near_blue_red_difference": far.blue_red - near.blue_red,
@@ -253,40 +259,43 @@ def colour_features(light: Light, geometry: PictureGeometry) -> dict[str, float]
         "sky_saturation_drop": upper.saturation - horizon.saturation,
         "far_near_saturation_log_ratio": _log_ratio(far.saturation, near.saturation, 0.004),
         "far_near_chroma_log_ratio": _log_ratio(far.chroma, near.chroma, 0.1),
-        "saturation_entropy": _entropy(counts),
-        "ground_saturation_entropy": _entropy(counts[FAR_ZONE:]),
-        "far_saturation_entropy": _entropy(counts[FAR_ZONE : FAR_ZONE + 1]),
+        "saturation_entropy": float(whole),
+        "ground_saturation_entropy": float(ground),
+        "far_saturation_entropy": float(distance),
         "cloud_fraction": of["sky"].cloud,
     }
 
 
-def _planes(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """(h · w,) saturation codes, and (12, h · w) the planes that `_Means` names."""
-    codes = quarter.reshape(-1, 3)
-    red, green, blue = codes.T.astype(np.float32)
-    largest = np.maximum(np.maximum(red, green), blue)
-    smallest = np.minimum(np.minimum(red, green), blue)
-    saturation = (largest - smallest) / np.maximum(largest, 1)
-    lab = cv2.cvtColor(quarter.astype(np.float32) / 255, cv2.COLOR_RGB2Lab).reshape(-1, 3)
-    lightness, a, b = lab.T
+def _planes(light: Light) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
+    """(h, w) saturation as codes 0..255, and (12, h · w) the planes that `_Means` names."""
+    codes = cv2.split(light.quarter)
+    saturation = light.saturation
+    lightness, a, b = cv2.split(
+        cv2.cvtColor(light.quarter.astype(np.float32) / 255, cv2.COLOR_RGB2Lab)
+    )
+    red, green, blue = (code.astype(np.float32) for code in codes)
     red_green, yellow_blue = red - green, 0.5 * (red + green) - blue
-    planes = np.stack(
-        [
+    planes = np.empty((len(_Means._fields), *saturation.shape))
+    for plane, values in zip(
+        planes,
+        (
             saturation,
             saturation * saturation,
             lightness,
             a,
             b,
-            np.sqrt(a * a + b * b),
+            cv2.magnitude(a, b),
             red_green,
             red_green * red_green,
             yellow_blue,
             yellow_blue * yellow_blue,
-            _LOG_LINEAR[codes[:, 2]] - _LOG_LINEAR[codes[:, 0]],
+            cv2.LUT(codes[2], _LOG_LINEAR) - cv2.LUT(codes[0], _LOG_LINEAR),
             red > _CLOUD_RED_BLUE * blue,
-        ]
-    )
-    return np.rint(saturation * 255).astype(np.uint8), planes.astype(np.float64)
+        ),
+        strict=True,
+    ):
+        plane[:] = values
+    return np.rint(saturation * 255).astype(np.uint16), planes.reshape(len(planes), -1)
 
 
 def _region_means(planes: NDArray[np.float64], zones: NDArray[np.uint8]) -> dict[str, _Means]:
@@ -304,10 +313,3 @@ def _sd(mean: float, mean_of_squares: float) -> float:
 
 def _log_ratio(part: float, whole: float, floor: float) -> float:
     return float(np.log(np.maximum(part, floor) / np.maximum(whole, floor)))
-
-
-def _entropy(counts: NDArray[np.int64]) -> float:
-    """Entropy [bit] of the saturation codes of some zones."""
-    if counts.sum() < _MIN_CELLS:
-        return float("nan")
-    return entropy(counts.sum(axis=0).astype(np.float64))

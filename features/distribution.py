@@ -7,6 +7,9 @@ hundreds of thousands of pixels.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -14,39 +17,74 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 
-def histograms(
-    codes: NDArray[np.uint16], regions: NDArray[np.uint8], n_levels: int, n_regions: int
-) -> Array:
-    """(n_regions, n_levels) pixels of each level in each region.
+@dataclass(frozen=True)
+class Distribution:
+    """Pixels of each level in each region: `counts` (R, L), whole numbers.
 
-    `codes` (H, W) lie below n_levels, a power of two; `regions` (H, W) below n_regions;
-    n_levels · n_regions is at most 65536.
+    Every method answers for all regions at once, (R,), with nan where a region has fewer than
+    `minimum` pixels. `values` (L,) say what a level stands for.
     """
-    shift = np.arange(256, dtype=np.uint32) * n_levels
-    joint = cv2.add(codes, cv2.LUT(regions, shift.astype(np.uint16)))
-    size = n_levels * n_regions
-    counts: Array = cv2.calcHist([joint], [0], None, [size], [0, size]).astype(np.float64)
-    return counts.reshape(n_regions, n_levels)
 
+    counts: Array
+    minimum: int
 
-def mean_and_sd(histogram: Array, values: Array) -> tuple[float, float]:
-    """Mean and standard deviation of `values` (n_levels,) under the counts of one region."""
-    n = histogram.sum()
-    mean = histogram @ values / n
-    variance = histogram @ np.square(values - mean) / n
-    return float(mean), float(np.sqrt(variance))
+    @classmethod
+    def of(
+        cls,
+        codes: NDArray[np.uint16],
+        regions: NDArray[np.uint8],
+        shape: tuple[int, int],
+        minimum: int,
+    ) -> Distribution:
+        """Counts `codes` (H, W) < L within `regions` (H, W) < R; `shape` is (R, L), R·L ≤ 65536."""
+        n_regions, n_levels = shape
+        first = (np.arange(256) * n_levels).astype(np.uint16)
+        joint = cv2.add(codes, cv2.LUT(regions, first))
+        size = n_regions * n_levels
+        counts = cv2.calcHist([joint], [0], None, [size], [0, size])
+        return cls(counts.reshape(shape).astype(np.float64), minimum)
 
+    def merged(self, groups: Array) -> Distribution:
+        """The distribution over unions of regions; `groups` (G, R) is 1 for the members of each."""
+        return Distribution(groups @ self.counts, self.minimum)
 
-def quantiles(histogram: Array, values: Array, shares: tuple[float, ...]) -> list[float]:
-    """For each share of the pixels the lowest of `values` (rising) that it does not exceed."""
-    running = np.cumsum(histogram)
-    # Counts are whole numbers: half a pixel less keeps rounding from deciding a tie.
-    at = np.searchsorted(running, np.asarray(shares) * running[-1] - 0.5)
-    return [float(value) for value in values[np.minimum(at, len(values) - 1)]]
+    def coarsened(self, factor: int) -> Distribution:
+        """The same with every `factor` neighbouring levels counted as one."""
+        return Distribution(
+            self.counts.reshape(len(self.counts), -1, factor).sum(axis=2), self.minimum
+        )
 
+    @cached_property
+    def size(self) -> Array:
+        """Pixels of each region, nan where they are too few."""
+        size: Array = self.counts.sum(axis=1)
+        return np.where(size < max(self.minimum, 1), np.nan, size)
 
-def entropy(histogram: Array) -> float:
-    """Shannon entropy −Σ p log₂ p [bit] of the counts."""
-    counts = histogram[histogram > 0]
-    shares = counts / counts.sum()
-    return float(abs(shares @ np.log2(shares)))
+    @cached_property
+    def _running(self) -> Array:
+        return np.cumsum(self.counts, axis=1)
+
+    def mean(self, values: Array) -> Array:
+        mean: Array = self.counts @ values / self.size
+        return mean
+
+    def sd(self, values: Array) -> Array:
+        """Standard deviation, of the whole region and not of a sample from it."""
+        centred = values - values.mean()
+        variance = self.mean(centred * centred) - self.mean(centred) ** 2
+        sd: Array = np.sqrt(np.maximum(variance, 0.0))
+        return sd
+
+    def quantile(self, values: Array, share: float) -> Array:
+        """The lowest of the rising `values` that `share` of a region's pixels do not exceed."""
+        # Counts are whole numbers: half a pixel less keeps rounding from deciding a tie.
+        levels = [
+            int(np.searchsorted(running, share * running[-1] - 0.5)) for running in self._running
+        ]
+        return np.where(np.isnan(self.size), np.nan, values[levels])
+
+    def entropy(self) -> Array:
+        """Shannon entropy −Σ p log₂ p [bit] of the levels."""
+        shares = self.counts / self.size[:, None]
+        entropy: Array = -(shares * np.log2(np.where(shares > 0, shares, 1.0))).sum(axis=1)
+        return np.abs(entropy)

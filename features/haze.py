@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from features.distribution import histograms, mean_and_sd, quantiles
+from features.distribution import Distribution
 from features.light import SRGB_TO_LINEAR, Light, quarter_of
 from features.schema import Feature, FeatureFamily
 from features.sky import FAR_ZONE, HORIZON_SKY, N_ZONES, SKY, PictureGeometry
@@ -38,7 +38,7 @@ _GUIDED_EPSILON = 1e-3
 _DENSE = 0.2  # transmission below which a pixel counts as hidden
 _MIN_TRANSMISSION = 0.02  # where sight ends; also bounds the optical depth at 3.9
 
-_LEVELS = 4096
+_LEVELS = 1024
 _TRANSMISSIONS = np.arange(_LEVELS, dtype=np.float64) / (_LEVELS - 1)
 _OPTICAL_DEPTHS = -np.log(np.maximum(_TRANSMISSIONS, _MIN_TRANSMISSION))
 _IS_HIDDEN = (_TRANSMISSIONS < _DENSE).astype(np.float64)
@@ -46,6 +46,11 @@ _CODES = np.arange(256, dtype=np.float64) / 255.0
 
 _BANDS = ("far", "mid", "near")
 _REGIONS = ("ground", *_BANDS)
+# Which of the six zones belong to each region.
+_MEMBERS = np.array(
+    [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 0, 0], [0, 0, 0, 0, 1, 0], [0, 0, 0, 0, 0, 1]],
+    dtype=np.float64,
+)
 _PLACES = {
     "ground": "on everything but the sky",
     "far": "in the far band",
@@ -156,61 +161,45 @@ def haze_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY for one photo; nan where a band has too few cells."""
     zones = geometry.zones
     darkest = darkest_channels(light, geometry)
-    dark = darkest.min(axis=2)
+    dark = cv2.min(cv2.min(darkest[0], darkest[1]), darkest[2])
     airlight = airlight_of(light, geometry, dark)
     transmission = transmission_of(darkest, airlight, light.quarter, zones)
 
-    dark_counts = _by_region(dark.astype(np.uint16), zones, 256)
-    t_counts = _by_region(np.rint(transmission * (_LEVELS - 1)).astype(np.uint16), zones, _LEVELS)
-    depths = _attenuation_depths(light.quarter, zones)
-
-    values: dict[str, float] = {}
-    for region in _REGIONS:
-        low, middle, high = _quantiles(dark_counts[region], _CODES, (0.1, 0.5, 0.9))
-        values |= {
-            f"{region}_dark_channel_mean": _mean(dark_counts[region], _CODES),
-            f"{region}_dark_channel_p10": low,
-            f"{region}_dark_channel_p50": middle,
-            f"{region}_dark_channel_p90": high,
-        }
-    values["far_near_dark_channel_difference"] = (
-        values["far_dark_channel_mean"] - values["near_dark_channel_mean"]
-    )
-    values["airlight_luminance"] = float(airlight @ (0.2126, 0.7152, 0.0722))
-    values["airlight_blue_red_log_ratio"] = float(np.log(airlight[2] / airlight[0]))
-
-    low, middle, high = _quantiles(t_counts["ground"], _TRANSMISSIONS, (0.1, 0.5, 0.9))
-    values |= {
-        "ground_transmission_mean": _mean(t_counts["ground"], _TRANSMISSIONS),
-        "ground_transmission_p10": low,
-        "ground_transmission_p50": middle,
-        "ground_transmission_p90": high,
+    of_dark = _by_region(dark.astype(np.uint16), zones, len(_CODES))
+    of_t = _by_region(np.rint(transmission * (_LEVELS - 1)).astype(np.uint16), zones, _LEVELS)
+    table = {
+        "dark_channel_mean": of_dark.mean(_CODES),
+        "dark_channel_p10": of_dark.quantile(_CODES, 0.1),
+        "dark_channel_p50": of_dark.quantile(_CODES, 0.5),
+        "dark_channel_p90": of_dark.quantile(_CODES, 0.9),
+        "transmission_mean": of_t.mean(_TRANSMISSIONS),
+        "transmission_p10": of_t.quantile(_TRANSMISSIONS, 0.1),
+        "transmission_p50": of_t.quantile(_TRANSMISSIONS, 0.5),
+        "transmission_p90": of_t.quantile(_TRANSMISSIONS, 0.9),
+        "optical_depth": of_t.mean(_OPTICAL_DEPTHS),
+        "attenuation_depth": _attenuation_depths(light, zones),
     }
-    for band in _BANDS:
-        values[f"{band}_transmission_mean"] = _mean(t_counts[band], _TRANSMISSIONS)
-    low, high = _quantiles(t_counts["far"], _TRANSMISSIONS, (0.1, 0.9))
-    values["far_transmission_p10"], values["far_transmission_p90"] = low, high
-    values["hidden_fraction"] = _mean(t_counts["ground"], _IS_HIDDEN)
-    for band in _BANDS:
-        values[f"{band}_optical_depth"] = _mean(t_counts[band], _OPTICAL_DEPTHS)
-    values["far_near_optical_depth_difference"] = (
-        values["far_optical_depth"] - values["near_optical_depth"]
-    )
-    for region in _REGIONS:
-        values[f"{region}_attenuation_depth"] = depths[region]
-    values["far_near_attenuation_depth_difference"] = (
-        values["far_attenuation_depth"] - values["near_attenuation_depth"]
-    )
-    return values
+    values = {
+        f"{region}_{quantity}": float(value)
+        for quantity, row in table.items()
+        for region, value in zip(_REGIONS, row, strict=True)
+    }
+    values |= {
+        "airlight_luminance": float(airlight @ (0.2126, 0.7152, 0.0722)),
+        "airlight_blue_red_log_ratio": float(np.log(airlight[2] / airlight[0])),
+        "hidden_fraction": float(of_t.mean(_IS_HIDDEN)[0]),
+    }
+    for quantity in ("dark_channel_mean", "optical_depth", "attenuation_depth"):
+        difference = values[f"far_{quantity}"] - values[f"near_{quantity}"]
+        values[f"far_near_{quantity.removesuffix('_mean')}_difference"] = difference
+    return {name: values[name] for name in FAMILY.names}
 
 
-def darkest_channels(light: Light, geometry: PictureGeometry) -> NDArray[np.uint8]:
-    """(h, w, 3) at quarter size: each channel's minimum over the patch, the sky left out."""
+def darkest_channels(light: Light, geometry: PictureGeometry) -> list[NDArray[np.uint8]]:
+    """Three (h, w) at quarter size: each channel's minimum over the patch, the sky left out."""
     sky = cv2.compare(geometry.bands, SKY, cv2.CMP_EQ)
     patch = np.ones((_PATCH, _PATCH), np.uint8)
-    return np.dstack(
-        [quarter_of(cv2.erode(cv2.max(channel, sky), patch)) for channel in light.channels]
-    )
+    return [quarter_of(cv2.erode(cv2.max(channel, sky), patch)) for channel in light.channels]
 
 
 def airlight_of(
@@ -220,38 +209,38 @@ def airlight_of(
 
     Without one, the mean of the ground's cells whose dark channel is within the highest 0.1 %.
     """
-    cells = light.quarter[geometry.zones == HORIZON_SKY]
-    if len(cells) >= _MIN_CELLS:
-        colour = np.median(SRGB_TO_LINEAR[cells], axis=0)
+    sky = np.flatnonzero(geometry.zones.ravel() == HORIZON_SKY)
+    if len(sky) >= _MIN_CELLS:
+        codes = np.sort(light.quarter.reshape(-1, 3).take(sky, axis=0), axis=0)
+        colour = SRGB_TO_LINEAR[codes[(len(sky) - 1) // 2]]
     else:
         ground = geometry.zones >= FAR_ZONE
         ground = ground if ground.any() else np.ones_like(ground)
         hazy = np.sort(dark[ground])
         least = hazy[-max(1, round(_AIRLIGHT_SHARE * len(hazy)))]
         colour = SRGB_TO_LINEAR[light.quarter[ground & (dark >= least)]].mean(axis=0)
-    return np.maximum(colour.astype(np.float64), _AIRLIGHT_FLOOR)
+    airlight: NDArray[np.float64] = np.maximum(colour.astype(np.float64), _AIRLIGHT_FLOOR)
+    return airlight
 
 
 def transmission_of(
-    darkest: NDArray[np.uint8],
+    darkest: list[NDArray[np.uint8]],
     airlight: NDArray[np.float64],
     guide: NDArray[np.uint8],
     zones: NDArray[np.uint8],
 ) -> NDArray[np.float64]:
     """(h, w) t = 1 − min over channels of I / A in linear light, [0..1].
 
-    `darkest` (h, w, 3) are the darkest channels; a guided filter draws the edges of t to those
-    of `guide` (h, w, 3), over the ground alone. In the sky t is without meaning.
+    `darkest` are three (h, w) planes; a guided filter draws the edges of t to those of `guide`
+    (h, w, 3), over the ground alone. In the sky t is without meaning.
     """
     red, green, blue = (
-        (SRGB_TO_LINEAR / a)[channel]
-        for a, channel in zip(airlight, np.moveaxis(darkest, 2, 0), strict=True)
+        cv2.LUT(channel, SRGB_TO_LINEAR / a) for channel, a in zip(darkest, airlight, strict=True)
     )
-    raw = 1.0 - np.minimum(np.minimum(np.minimum(red, green), blue), 1.0)
+    raw = 1.0 - np.minimum(cv2.min(cv2.min(red, green), blue), 1.0)
     grey = cv2.cvtColor(guide, cv2.COLOR_RGB2GRAY) / 255.0
     refined = _guided_filter(raw, grey, (zones >= FAR_ZONE).astype(np.float64))
-    transmission: NDArray[np.float64] = np.clip(refined, 0.0, 1.0)
-    return transmission
+    return np.minimum(np.maximum(refined, 0.0), 1.0)
 
 
 def _guided_filter(
@@ -274,37 +263,14 @@ def _guided_filter(
     return (window_sum(weight * slope) * guide + window_sum(weight * offset)) / n
 
 
-def _attenuation_depths(quarter: NDArray[np.uint8], zones: NDArray[np.uint8]) -> dict[str, float]:
-    """Mean depth of the colour attenuation prior for each region."""
-    red, green, blue = cv2.split(quarter)
-    largest = cv2.max(cv2.max(red, green), blue).astype(np.float64)
-    smallest = cv2.min(cv2.min(red, green), blue)
-    saturation = (largest - smallest) / np.maximum(largest, 1.0)
-    depth = 0.121779 + 0.959710 / 255 * largest - 0.780245 * saturation
-    sums = np.bincount(zones.ravel(), depth.ravel(), N_ZONES)[FAR_ZONE:]
-    cells = np.bincount(zones.ravel(), minlength=N_ZONES)[FAR_ZONE:]
-    totals = np.array([sums.sum(), *sums])
-    sizes = np.array([cells.sum(), *cells], dtype=np.float64)
-    sizes[sizes < _MIN_CELLS] = np.nan
-    return dict(zip(_REGIONS, (totals / sizes).tolist(), strict=True))
+def _attenuation_depths(light: Light, zones: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(regions,) mean depth of the colour attenuation prior."""
+    depth = 0.121779 + 0.959710 * light.value - 0.780245 * light.saturation
+    sums = _MEMBERS @ np.bincount(zones.ravel(), depth.ravel(), N_ZONES)
+    cells = _MEMBERS @ np.bincount(zones.ravel(), minlength=N_ZONES)
+    means: NDArray[np.float64] = sums / np.where(cells < _MIN_CELLS, np.nan, cells)
+    return means
 
 
-def _by_region(
-    codes: NDArray[np.uint16], zones: NDArray[np.uint8], n_levels: int
-) -> dict[str, NDArray[np.float64]]:
-    counts = histograms(codes, zones, n_levels, N_ZONES)[FAR_ZONE:]
-    return dict(zip(_REGIONS, (counts.sum(axis=0), *counts), strict=True))
-
-
-def _mean(histogram: NDArray[np.float64], values: NDArray[np.float64]) -> float:
-    if histogram.sum() < _MIN_CELLS:
-        return float("nan")
-    return mean_and_sd(histogram, values)[0]
-
-
-def _quantiles(
-    histogram: NDArray[np.float64], values: NDArray[np.float64], shares: tuple[float, ...]
-) -> list[float]:
-    if histogram.sum() < _MIN_CELLS:
-        return [float("nan")] * len(shares)
-    return quantiles(histogram, values, shares)
+def _by_region(codes: NDArray[np.uint16], zones: NDArray[np.uint8], n_levels: int) -> Distribution:
+    return Distribution.of(codes, zones, (N_ZONES, n_levels), _MIN_CELLS).merged(_MEMBERS)

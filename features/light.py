@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 _CODES = np.arange(256, dtype=np.float64) / 255.0
 _LINEAR = np.where(_CODES <= 0.04045, _CODES / 12.92, ((_CODES + 0.055) / 1.055) ** 2.4)
 SRGB_TO_LINEAR = _LINEAR.astype(np.float32)
+_UNIT = _CODES.astype(np.float32)
 
 # Luminance of a channel's code, as a share of 65535: Rec. 709 weights × linear light.
 _LUMINANCE_SHARES = tuple(
@@ -45,6 +46,8 @@ class Light:
     srgb            (H, W, 3) uint8, RGB as decoded
     channels        three (H, W) uint8, the same as separate planes
     quarter         (H // 4, W // 4, 3) uint8, mean of 4 × 4 pixels: colour without pixel noise
+    saturation      (H // 4, W // 4) float32, HSV saturation [0..1] of `quarter`
+    value           (H // 4, W // 4) float32, HSV value [0..1] of `quarter`
     linear          (H, W, 3) float32, linear RGB [0..1] (IEC 61966-2-1)
     luminance       (H, W)    float32, relative luminance Y [0..1] (Rec. 709 primaries)
     lightness       (H, W)    float32, CIE L* [0..100]
@@ -63,6 +66,21 @@ class Light:
     @cached_property
     def quarter(self) -> NDArray[np.uint8]:
         return quarter_of(self.srgb)
+
+    @cached_property
+    def value(self) -> NDArray[np.float32]:
+        red, green, blue = cv2.split(self.quarter)
+        value: NDArray[np.float32] = cv2.LUT(cv2.max(cv2.max(red, green), blue), _UNIT)
+        return value
+
+    @cached_property
+    def saturation(self) -> NDArray[np.float32]:
+        red, green, blue = cv2.split(self.quarter)
+        grey_part = cv2.LUT(cv2.min(cv2.min(red, green), blue), _UNIT)
+        saturation: NDArray[np.float32] = (self.value - grey_part) / np.maximum(
+            self.value, _UNIT[1]
+        )
+        return saturation
 
     @cached_property
     def linear(self) -> NDArray[np.float32]:

@@ -27,8 +27,8 @@ SKY, FAR, MID, NEAR = 0, 1, 2, 3
 UPPER_SKY, MIDDLE_SKY, HORIZON_SKY, FAR_ZONE, MID_ZONE, NEAR_ZONE = range(6)
 N_ZONES = 6
 
-# Edge strengths tried [sRGB codes over 8 px], about a quarter apart.
-_THRESHOLDS = np.array([5, 6, 8, 10, 12, 15, 18, 22, 27, 34, 42, 52, 64, 80], dtype=np.uint8)
+# Edge strengths tried [sRGB codes over 8 px], about a third apart.
+_THRESHOLDS = np.array([5, 7, 9, 12, 16, 21, 28, 37, 49, 65], dtype=np.uint8)
 _EDGE_LEVEL = np.searchsorted(_THRESHOLDS, np.arange(256)).astype(np.uint8)
 _LOG_GRADIENT = np.log1p(np.arange(256)).astype(np.float32)
 
@@ -78,11 +78,14 @@ class PictureGeometry:
         pair = np.maximum(upper, lower)
         bands = np.maximum(pair[:, left], pair[:, right])
         skyline = np.minimum(self.skyline[left], self.skyline[right])
-        row = np.arange(rows)[:, None] * 4 + 2
-        sky = (row > 0.3 * skyline).astype(np.uint8)
-        sky += (row >= skyline - (0.1 * height + 4)) & (sky == MIDDLE_SKY)
-        sky[(row >= skyline - 4) & (sky == HORIZON_SKY)] = MIDDLE_SKY
-        return np.where(bands == SKY, sky, bands + np.uint8(2))
+        middle = np.ceil(0.3 * skyline)
+        horizon = np.maximum(middle, np.ceil(skyline - 0.1 * height - 4))
+        edge = np.maximum(horizon, skyline - 4)
+        row = np.arange(2, 4 * rows, 4, dtype=np.int16)[:, None]
+        from_middle, from_horizon, from_edge = (
+            (row >= first.astype(np.int16)).view(np.uint8) for first in (middle, horizon, edge)
+        )
+        return np.where(bands == SKY, from_middle + from_horizon - from_edge, bands + np.uint8(2))
 
 
 def picture_geometry(light: Light) -> PictureGeometry:
@@ -112,15 +115,17 @@ def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], floa
     level = cv2.LUT(np.maximum.accumulate(gradient, axis=0), _EDGE_LEVEL)
     n_levels = len(_THRESHOLDS)
     # A pixel is sky at threshold k when no edge above it in its column exceeds that.
-    edges = np.stack([np.count_nonzero(level <= k, axis=0) for k in range(n_levels)])
+    cells = level + (np.arange(width) * (n_levels + 1)).astype(np.int32)
+    by_column = np.bincount(cells.ravel(), minlength=width * (n_levels + 1)).reshape(width, -1)
+    edges = np.cumsum(by_column, axis=1)[:, :n_levels].T
     if np.count_nonzero(edges[0] >= height - 1) >= 0.99 * width:
         return np.full(width, height), 0.5 * _looks_like_sky(quarter.reshape(-1, 3).mean(axis=0))
 
     terms = _polynomial(quarter, gradient)
-    sums = _sums_by_level(terms, level.ravel(), n_levels)
+    sums = _sums_by_level(terms, level)
     upper = np.cumsum(sums, axis=0)[:n_levels]
     laws = _Laws.of(upper), _Laws.of(sums.sum(axis=0) - upper)
-    size = height * width
+    size = np.ceil(height / 2) * width
     possible = (laws[0].n >= _MIN_SKY * size) & (laws[1].n >= _MIN_GROUND * size)
     if not possible.any():
         all_sky = laws[1].n[-1] < _MIN_GROUND * size
@@ -136,7 +141,7 @@ def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], floa
     skyline[skyline < _MIN_SKY * height] = 0
     if skyline.mean() < _MIN_SKY * height:
         return np.zeros(width, np.int64), 0.0
-    return skyline, _confidence(quarter, gradient, skyline)
+    return skyline, _confidence(quarter, terms, skyline)
 
 
 def _gradient(quarter: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -164,12 +169,12 @@ def _polynomial(quarter: NDArray[np.uint8], gradient: NDArray[np.uint8]) -> NDAr
     return np.stack([one, red, green, blue, *squares, *products, log_gradient])
 
 
-def _sums_by_level(
-    terms: NDArray[np.float32], level: NDArray[np.uint8], n_levels: int
-) -> NDArray[np.float64]:
-    """(n_levels + 1, 11) the terms summed over the pixels of each level."""
-    members = (level == np.arange(n_levels + 1, dtype=np.uint8)[:, None]).astype(np.float32)
-    sums: NDArray[np.float64] = (members @ terms.T).astype(np.float64)
+def _sums_by_level(terms: NDArray[np.float32], level: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """(levels + 1, 11) the terms summed over the pixels of each level, in every second row."""
+    some = terms.reshape(len(terms), *level.shape)[:, ::2].reshape(len(terms), -1)
+    levels = np.arange(len(_THRESHOLDS) + 1, dtype=np.uint8)
+    members = (level[::2].ravel() == levels[:, None]).astype(np.float32)
+    sums: NDArray[np.float64] = (members @ some.T).astype(np.float64)
     return sums
 
 
@@ -231,33 +236,34 @@ def _pass_false_edges(edges: NDArray[np.int64], evidence: NDArray[np.float32]) -
 
 def _median5(skyline: NDArray[np.int64]) -> NDArray[np.int64]:
     """The median of five neighbouring columns: poles and wires go, roofs stay."""
-    padded = np.pad(skyline, 2, mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 5)
-    median: NDArray[np.int64] = np.sort(windows, axis=1)[:, 2]
+    row = skyline.astype(np.uint16)[None]
+    median: NDArray[np.int64] = cv2.medianBlur(row, 5)[0].astype(np.int64)
     return median
 
 
 def _confidence(
-    quarter: NDArray[np.uint8], gradient: NDArray[np.uint8], skyline: NDArray[np.int64]
+    quarter: NDArray[np.uint8], terms: NDArray[np.float32], skyline: NDArray[np.int64]
 ) -> float:
     """Smooth, coloured like a sky, and set off from what lies below: the product of the three."""
     height = len(quarter)
-    sky = np.arange(height)[:, None] < skyline
-    smoothness = np.clip((2.4 - cv2.LUT(gradient, _LOG_GRADIENT)[sky].mean()) / 0.3, 0, 1)
-    colour = quarter[sky].mean(axis=0)
-    likeness = float(smoothness) * _looks_like_sky(colour)
+    is_sky = (np.arange(height)[:, None] < skyline).astype(np.float32).ravel()
+    in_sky = (terms @ is_sky).astype(np.float64)
+    in_ground = terms.sum(axis=1) - in_sky
+    colour = 128 + in_sky[1:4] / in_sky[0]
+    smoothness = float(np.clip((2.4 - in_sky[10] / in_sky[0]) / 0.3, 0, 1))
+    likeness = smoothness * _looks_like_sky(colour)
 
     edged = np.flatnonzero((skyline > 3) & (skyline < height - 3))
     if len(edged) == 0:
         return 0.5 * likeness
-    ground = quarter[~sky].mean(axis=0)
+    ground = 128 + in_ground[1:4] / in_ground[0]
     if colour.max() < 0.5 * ground.max() and colour[2] < 1.15 * colour[0]:
         return 0.0  # much darker than the ground and not blue: shade, not sky
     row = skyline[edged]
     above = quarter[row - 3, edged].astype(np.int16)
-    below = quarter[np.minimum(row + 2, height - 1), edged].astype(np.int16)
+    below = quarter[row + 2, edged].astype(np.int16)
     step = float(np.median(np.abs(above - below).max(axis=1)))
-    confidence = likeness * (1.0 - np.exp(-step / 10.0))
+    confidence = likeness * (1.0 - float(np.exp(-step / 10.0)))
     return confidence if confidence >= 0.05 else 0.0
 
 
@@ -276,17 +282,12 @@ def _fine_skyline(grey: NDArray[np.uint8], coarse: NDArray[np.int64]) -> NDArray
     height, width = grey.shape
     cell = ((np.arange(width) + 0.5) * (len(coarse) / width)).astype(np.intp)
     start = 4 * coarse[cell]
-    rows = np.clip(start + np.arange(-4, 17)[:, None], 2, height - 2)
-    columns = np.arange(width)
-    light = grey.astype(np.int16)
-    step = np.abs(
-        light[rows, columns]
-        + light[rows + 1, columns]
-        - light[rows - 1, columns]
-        - light[rows - 2, columns]
-    )
+    window = np.clip(start + np.arange(-6, 18)[:, None], 0, height - 1)
+    light = grey.ravel().take(window * width + np.arange(width)).astype(np.int16)
+    pairs = light[:-1] + light[1:]
+    step = np.abs(pairs[2:] - pairs[:-2])  # two rows against the two above them
     strongest = step.max(axis=0)
-    fine = rows[(2 * step >= strongest).argmax(axis=0), columns]
+    fine = window[(2 * step >= strongest).argmax(axis=0) + 2, np.arange(width)]
     skyline = np.where(strongest >= 6, fine, start)
     skyline[start == 0] = 0
     skyline[coarse[cell] >= height // 4] = height
@@ -298,15 +299,21 @@ def _horizon(skyline: NDArray[np.int32], height: int) -> NDArray[np.float64]:
     """(W,) rows of the straight line along the low parts of the skyline."""
     width = len(skyline)
     third = max(1, width // 3)
-    whole = float(np.percentile(skyline[skyline > 0], 75))
+    whole = _low_part(skyline)
     left, right = (
-        float(np.percentile(part[part > 0], 75)) if np.mean(part > 0) > 0.5 else whole
+        _low_part(part) if np.mean(part > 0) > 0.5 else whole
         for part in (skyline[:third], skyline[-third:])
     )
     slope = np.clip((right - left) / (width - third), -0.25, 0.25)
     line = 0.5 * (left + right) + slope * (np.arange(width) - 0.5 * (width - 1))
     horizon: NDArray[np.float64] = np.clip(line, 0, height)
     return horizon
+
+
+def _low_part(skyline: NDArray[np.int32]) -> float:
+    """The row that three quarters of the columns with a sky do not reach below."""
+    rows = np.sort(skyline[skyline > 0])
+    return float(rows[(3 * len(rows)) // 4])
 
 
 def _bands(
@@ -317,8 +324,11 @@ def _bands(
     near = np.maximum(mid, horizon + np.maximum(_MID_SHARE * depth, 8))
     occluder = skyline < horizon - _OCCLUDER * height
     mid, near = (np.where(occluder, skyline, row) for row in (mid, near))
-    row = np.arange(height, dtype=np.int16)[:, None]
-    bands = np.zeros((height, len(skyline)), np.uint8)
-    for first in (skyline, mid, near):
-        bands += row >= np.ceil(first).astype(np.int16)
+    starts = [np.ceil(first).astype(np.int16) for first in (skyline, mid, near)]
+    bands = np.full((height, len(skyline)), NEAR, np.uint8)
+    top, bottom = int(starts[0].min()), min(int(starts[2].max()), height)
+    bands[:top] = SKY
+    row = np.arange(top, bottom, dtype=np.int16)[:, None]
+    far, mid, near = ((row >= first).view(np.uint8) for first in starts)
+    bands[top:bottom] = far + mid + near
     return bands

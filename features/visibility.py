@@ -11,16 +11,20 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from features.distribution import entropy, histograms, mean_and_sd, quantiles
+from features.distribution import Distribution
 from features.light import LIGHTNESS_LEVELS, SRGB_TO_LINEAR, Light
 from features.schema import Feature, FeatureFamily
-from features.sky import HORIZON_SKY, NEAR, UPPER_SKY, PictureGeometry
+from features.sky import HORIZON_SKY, UPPER_SKY, PictureGeometry
 
 _KOSCHMIEDER = "Koschmieder 1924"
 _LIU = "Liu et al. 2016, doi:10.1371/journal.pone.0145955"
-_BANDS = ("sky", "far", "mid", "near")
+_REGIONS = ("", "sky_", "far_", "mid_", "near_")
+_FAR, _MID, _NEAR = 2, 3, 4
+# Which of the four bands belong to each region: all of them to the picture.
+_MEMBERS = np.array(
+    [[1, 1, 1, 1], [1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]], dtype=np.float64
+)
 
 # A band of fewer pixels than this has no statistics: its features are nan.
 _MIN_PIXELS = 480
@@ -154,73 +158,56 @@ FAMILY = FeatureFamily(
 
 def visibility_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY for one photo; nan where a band has too few pixels."""
-    counts = histograms(light.lightness_code, geometry.bands, LIGHTNESS_LEVELS, len(_BANDS))
-    values = _contrast_features("", counts.sum(axis=0))
-    for name, histogram in zip(_BANDS, counts, strict=True):
-        values |= _contrast_features(f"{name}_", histogram)
+    bands = Distribution.of(
+        light.lightness_code, geometry.bands, (4, LIGHTNESS_LEVELS), _MIN_PIXELS
+    )
+    regions = bands.merged(_MEMBERS)
+    low, high = (regions.quantile(_LUMINANCE, share) for share in (0.05, 0.95))
+    rms = regions.sd(_LUMINANCE)
+    table = np.column_stack(
+        [
+            regions.mean(_LIGHTNESS),
+            regions.sd(_LIGHTNESS),
+            rms,
+            (high - low) / np.maximum(high + low, _LUMINANCE_FLOOR),
+            regions.coarsened(16).entropy(),
+        ]
+    )
+    values = dict(zip(FAMILY.names, table.ravel().tolist(), strict=False))
+
     upper, horizon = (_zone_luminance(light, geometry, zone) for zone in (UPPER_SKY, HORIZON_SKY))
-    dark = [
-        quantiles(histogram, _LUMINANCE, (0.05,))[0] if histogram.sum() >= _MIN_PIXELS else np.nan
-        for histogram in counts[1:]
-    ]
-    near = counts[NEAR]
-    near_mean = mean_and_sd(near, _LUMINANCE)[0] if near.sum() >= _MIN_PIXELS else float("nan")
-    weber, edge, contrast = _skyline_features(light, geometry, near_mean)
-    values |= {
-        "far_near_contrast_log_ratio": _log_ratio(
-            values["far_rms_contrast"], values["near_rms_contrast"]
-        ),
-        "mid_near_contrast_log_ratio": _log_ratio(
-            values["mid_rms_contrast"], values["near_rms_contrast"]
-        ),
-        "far_contrast_over_airlight_log": _log_ratio(values["far_rms_contrast"], horizon),
-        "far_black_target_contrast": _black_target(dark[0], horizon),
-        "mid_black_target_contrast": _black_target(dark[1], horizon),
-        "near_black_target_contrast": _black_target(dark[2], horizon),
+    black = np.clip(1.0 - low / max(horizon, _LUMINANCE_FLOOR), -1.0, 1.0)
+    weber, edge, contrast = _skyline_features(
+        light, geometry, float(regions.mean(_LUMINANCE)[_NEAR])
+    )
+    return values | {
+        "far_near_contrast_log_ratio": _log_ratio(rms[_FAR], rms[_NEAR]),
+        "mid_near_contrast_log_ratio": _log_ratio(rms[_MID], rms[_NEAR]),
+        "far_contrast_over_airlight_log": _log_ratio(rms[_FAR], horizon),
+        "far_black_target_contrast": float(black[_FAR]),
+        "mid_black_target_contrast": float(black[_MID]),
+        "near_black_target_contrast": float(black[_NEAR]),
         "skyline_weber_contrast": weber,
         "skyline_edge_strength": edge,
         "skyline_near_contrast_log_ratio": contrast,
         "sky_luminance_gradient_log": _log_ratio(upper, horizon),
-        "sky_fraction": float(counts[0].sum() / counts.sum()),
+        "sky_fraction": float(bands.counts[0].sum() / bands.counts.sum()),
         "skyline_roughness": _roughness(geometry),
         "sky_confidence": geometry.confidence,
-    }
-    return values
-
-
-def _contrast_features(prefix: str, histogram: NDArray[np.float64]) -> dict[str, float]:
-    if histogram.sum() < _MIN_PIXELS:
-        mean = sd = rms = michelson = order = float("nan")
-    else:
-        mean, sd = mean_and_sd(histogram, _LIGHTNESS)
-        rms = mean_and_sd(histogram, _LUMINANCE)[1]
-        low, high = quantiles(histogram, _LUMINANCE, (0.05, 0.95))
-        michelson = (high - low) / max(high + low, _LUMINANCE_FLOOR)
-        order = entropy(histogram.reshape(256, -1).sum(axis=1))
-    return {
-        f"{prefix}lightness_mean": mean,
-        f"{prefix}lightness_sd": sd,
-        f"{prefix}rms_contrast": rms,
-        f"{prefix}michelson_contrast": michelson,
-        f"{prefix}entropy": order,
     }
 
 
 def _zone_luminance(light: Light, geometry: PictureGeometry, zone: int) -> float:
-    colours = light.quarter[geometry.zones == zone]
-    if 16 * len(colours) < _MIN_PIXELS:
+    cells = np.flatnonzero(geometry.zones.ravel() == zone)
+    if 16 * len(cells) < _MIN_PIXELS:
         return float("nan")
+    colours = light.quarter.reshape(-1, 3).take(cells, axis=0)
     linear = SRGB_TO_LINEAR[colours].mean(axis=0, dtype=np.float64)
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def _log_ratio(part: float, whole: float) -> float:
     return float(np.log(max(part, _LUMINANCE_FLOOR) / max(whole, _LUMINANCE_FLOOR)))
-
-
-def _black_target(dark: float, airlight: float) -> float:
-    """1 − dark / airlight, in −1..1: a band brighter than the sky is no black target."""
-    return float(np.clip(1.0 - dark / max(airlight, _LUMINANCE_FLOOR), -1.0, 1.0))
 
 
 def _skyline_features(
@@ -232,7 +219,7 @@ def _skyline_features(
     if len(columns) < 0.1 * width:
         return float("nan"), float("nan"), float("nan")
     rows = geometry.skyline[columns] + np.arange(-8, 8)[:, None]
-    luminance = light.luminance_code[rows, columns].astype(np.float64) / 65535.0
+    luminance = light.luminance_code.ravel().take(rows * width + columns) / 65535.0
     sky = np.maximum(luminance[0:6].mean(axis=0), _LUMINANCE_FLOOR)
     ground = luminance[10:16].mean(axis=0)
     weber = float(np.median((sky - ground) / sky))
