@@ -170,7 +170,7 @@ class BayesianNeuralNetwork(nn.Module):
         )
 
     def save(self, path: Path) -> None:
-        """Write safetensors: posterior, target scale and dropout; the same network, the same bytes."""
+        """Write safetensors: posterior, target scale, dropout; same network, same bytes."""
         settings = {
             "dropout": self.dropout,
             "hidden_prior_sd": self.hidden.prior_sd,

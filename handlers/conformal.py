@@ -55,7 +55,7 @@ class ConformalTable:
         mu (n,): ln PM2.5; sigma (n,) > 0, both [ln ug m-3]. Returns (n, 19).
         """
         scores = np.array(self.score_quantiles[1:-1])
-        return np.exp(mu[:, None] + sigma[:, None] * scores)
+        return np.asarray(np.exp(mu[:, None] + sigma[:, None] * scores))
 
     def interval(
         self, mu: FloatArray, sigma: FloatArray, level: float = 0.9

@@ -42,7 +42,7 @@ class Perceptron:
         return np.asarray((hidden @ self.weights[-1] + self.biases[-1])[:, 0])
 
     def save(self, path: Path) -> None:
-        """Write safetensors `weight_0, bias_0, weight_1, …`; the same weights give the same bytes."""
+        """Write safetensors `weight_0, bias_0, weight_1, …`; same weights, same bytes."""
         tensors: dict[str, FloatArray] = {}
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             tensors[f"weight_{layer}"] = np.ascontiguousarray(weight)

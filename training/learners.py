@@ -38,7 +38,7 @@ XGBOOST_PARAMETERS: dict[str, object] = {
     "eta": 0.06,
     "subsample": 0.7,
     "colsample_bytree": 0.5,
-    "min_child_weight": 20.0,  # in rows, since weights have a mean of 1
+    "min_child_weight": 40.0,  # in rows, since weights have a mean of 1
     "reg_lambda": 5.0,
     "nthread": 1,
 }
@@ -51,7 +51,7 @@ LIGHTGBM_PARAMETERS: dict[str, object] = {
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "feature_fraction": 0.5,
-    "min_data_in_leaf": 20,
+    "min_data_in_leaf": 40,
     "lambda_l2": 5.0,
     "num_threads": 1,
     "deterministic": True,
@@ -61,7 +61,7 @@ LIGHTGBM_PARAMETERS: dict[str, object] = {
 
 HIDDEN_UNITS = 12
 MLP_ITERATIONS = 60  # a stopped optimiser is the second regulariser beside the weight decay
-MLP_WEIGHT_DECAY = 1.0
+MLP_WEIGHT_DECAY = 30.0  # scikit-learn divides it by the number of rows
 
 
 @contextmanager
@@ -94,7 +94,7 @@ def fit_lightgbm(X: FloatArray, y: FloatArray, w: FloatArray, seed: int) -> ligh
 
 
 def fit_mlp(X: FloatArray, y: FloatArray, w: FloatArray, seed: int) -> Perceptron:
-    """One hidden tanh layer, L-BFGS on all rows; the target's scale is folded into the last layer."""
+    """One hidden tanh layer by L-BFGS; the scale of the target is folded into the last layer."""
     centre = float(np.average(y, weights=w))
     spread = float(np.sqrt(np.average((y - centre) ** 2, weights=w))) or 1.0
     network = MLPRegressor(

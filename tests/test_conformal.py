@@ -1,0 +1,235 @@
+"""Conformal intervals keep their promise on data whose answer is known."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from mapie.conformity_scores import AbsoluteConformityScore
+from mapie.regression import SplitConformalRegressor
+from sklearn.base import BaseEstimator, RegressorMixin
+
+from features.errors import ArtifactError, DataSetError
+from handlers.conformal import INTERVAL_LEVELS, TABLE_LEVELS, ConformalTable, total_sigma
+from training.calibration import fit_conformal, session_weights
+
+finite = st.floats(-5.0, 5.0)
+tables = arrays(np.float64, len(TABLE_LEVELS), elements=finite).map(
+    lambda scores: ConformalTable(tuple(np.sort(scores).tolist()), 100)
+)
+
+
+def table_of(scores: np.ndarray, sessions: np.ndarray | None = None) -> ConformalTable:
+    ids = np.arange(len(scores)) if sessions is None else sessions
+    return fit_conformal(scores, np.zeros(len(scores)), np.ones(len(scores)), ids)
+
+
+def coverage(table: ConformalTable, scores: np.ndarray, level: float) -> np.ndarray:
+    lower, upper = table.interval(np.zeros(1), np.ones(1), level)
+    return (np.exp(scores) >= lower) & (np.exp(scores) <= upper)
+
+
+class FirstColumn(RegressorMixin, BaseEstimator):
+    """An estimator that is fitted already, and estimates its first feature."""
+
+    def fit(self, X: np.ndarray, y: np.ndarray) -> FirstColumn:
+        self.n_features_in_ = X.shape[1]
+        return self
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return X[:, 0]
+
+
+@pytest.mark.parametrize("n", [60, 99, 250])
+@pytest.mark.parametrize("level", INTERVAL_LEVELS)
+def test_one_photo_a_session_is_mapies_split_conformal(n: int, level: float) -> None:
+    rng = np.random.default_rng(n)
+    mu = rng.normal(2.5, 0.5, n)
+    y = mu + rng.standard_t(5, n)
+    # Signed scores: MAPIE then takes half of the error rate from each tail, as we do.
+    oracle = SplitConformalRegressor(
+        FirstColumn().fit(mu[:, None], y),
+        confidence_level=level,
+        conformity_score=AbsoluteConformityScore(sym=False),
+        prefit=True,
+    ).conformalize(mu[:, None], y)
+    new = np.linspace(1.0, 4.0, 7)
+    _, expected = oracle.predict_interval(new[:, None])
+    table = fit_conformal(y, mu, np.ones(n), np.arange(n))
+    lower, upper = table.interval(new, np.ones(7), level)
+    np.testing.assert_allclose(np.log(lower), expected[:, 0, 0], atol=1e-12)
+    np.testing.assert_allclose(np.log(upper), expected[:, 1, 0], atol=1e-12)
+
+
+@pytest.mark.parametrize("level", INTERVAL_LEVELS)
+def test_coverage_of_exchangeable_photos_is_the_level(level: float) -> None:
+    rng = np.random.default_rng(0)
+    n, trials = 120, 400
+    covered = [
+        coverage(table_of(rng.standard_t(4, n)), rng.standard_t(4, 50), level).mean()
+        for _ in range(trials)
+    ]
+    # The exact expectation lies between the level and the level + 2 / (n + 1).
+    error = 4.0 * np.std(covered) / np.sqrt(trials)
+    assert level - error < np.mean(covered) < level + 2.0 / (n + 1) + error
+
+
+def clustered(rng: np.random.Generator, n_sessions: int) -> tuple[np.ndarray, np.ndarray]:
+    """Scores whose session shares four fifths of their variance; sessions of 1 to 40 photos."""
+    sizes = rng.integers(1, 41, n_sessions)
+    sessions = np.repeat(np.arange(n_sessions), sizes)
+    shared = 0.9 * rng.normal(size=n_sessions)
+    return shared[sessions] + 0.44 * rng.normal(size=len(sessions)), sessions
+
+
+def test_coverage_of_new_sessions_is_the_level() -> None:
+    rng = np.random.default_rng(1)
+    covered = []
+    for _ in range(200):
+        table = table_of(*clustered(rng, 60))
+        scores, sessions = clustered(rng, 60)
+        inside = coverage(table, scores, 0.9)
+        covered.append(np.average(inside, weights=session_weights(sessions)))
+    error = 4.0 * np.std(covered) / np.sqrt(200)
+    assert 0.9 - error < np.mean(covered) < 0.9 + 2.0 / 61 + error
+    assert 0.88 < np.mean(covered) < 0.945
+
+
+def test_calibrating_on_photos_of_the_same_sessions_would_promise_too_much() -> None:
+    """Why scores must be out of fold by session: errors inside a seen session are smaller."""
+    rng = np.random.default_rng(2)
+    naive, honest = [], []
+    for _ in range(100):
+        scores, sessions = clustered(rng, 60)
+        within = scores - np.array([scores[sessions == s].mean() for s in range(60)])[sessions]
+        new, _ = clustered(rng, 60)
+        naive.append(coverage(table_of(within, sessions), new, 0.9).mean())
+        honest.append(coverage(table_of(scores, sessions), new, 0.9).mean())
+    assert np.mean(naive) < 0.65
+    assert np.mean(honest) > 0.88
+
+
+def test_a_session_weighs_the_same_however_many_photos_it_has() -> None:
+    scores = np.random.default_rng(3).normal(size=80)
+    table = table_of(scores)
+    repeats = np.random.default_rng(4).integers(1, 30, 80)
+    repeated = table_of(np.repeat(scores, repeats), np.repeat(np.arange(80), repeats))
+    assert repeated.score_quantiles == pytest.approx(table.score_quantiles)
+    assert repeated.n_sessions == table.n_sessions == 80
+
+
+def test_rows_may_come_in_any_order_and_weights_of_any_scale() -> None:
+    rng = np.random.default_rng(5)
+    scores, sessions = clustered(rng, 50)
+    w, order = rng.random(len(scores)), rng.permutation(len(scores))
+    zeros, ones = np.zeros(len(scores)), np.ones(len(scores))
+    table = fit_conformal(scores, zeros, ones, sessions, w)
+    other = fit_conformal(scores[order], zeros, ones, sessions[order], 7.0 * w[order])
+    assert other.score_quantiles == pytest.approx(table.score_quantiles)
+
+
+def test_sigma_scales_the_interval() -> None:
+    """Errors in proportion to sigma: coverage holds where sigma is small and where it is large."""
+    rng = np.random.default_rng(6)
+    sigma = np.repeat([0.1, 0.6], 1000)
+    mu, sessions = np.full(2000, 2.5), np.arange(2000)
+    table = fit_conformal(mu + sigma * rng.normal(size=2000), mu, sigma, sessions)
+    lower, upper = table.interval(mu, sigma, 0.9)
+    pm25 = np.exp(mu + sigma * rng.normal(size=2000))
+    inside = (pm25 >= lower) & (pm25 <= upper)
+    assert inside[:1000].mean() == pytest.approx(0.9, abs=0.04)
+    assert inside[1000:].mean() == pytest.approx(0.9, abs=0.04)
+    assert (upper - lower)[-1] > 4.0 * (upper - lower)[0]
+
+
+@given(tables, finite, st.floats(1e-3, 5.0), st.sampled_from(INTERVAL_LEVELS))
+def test_the_estimate_lies_inside_and_no_bound_is_negative(
+    table: ConformalTable, mu: float, sigma: float, level: float
+) -> None:
+    lower, upper = table.interval(np.array([mu]), np.array([sigma]), level)
+    assert 0.0 <= lower[0] <= np.exp(mu) <= upper[0] < np.inf
+
+
+@given(tables, finite, st.floats(1e-3, 5.0))
+def test_intervals_nest_and_quantiles_ascend(
+    table: ConformalTable, mu: float, sigma: float
+) -> None:
+    centre, spread = np.array([mu]), np.array([sigma])
+    quantiles = table.quantiles(centre, spread)
+    assert quantiles.shape == (1, 19)
+    assert np.all(np.diff(quantiles[0]) >= 0.0)
+    assert np.all(quantiles > 0.0)
+    bounds = [table.interval(centre, spread, level) for level in INTERVAL_LEVELS]
+    for (inner_low, inner_high), (low, high) in pairwise(bounds):
+        assert low[0] <= inner_low[0] <= inner_high[0] <= high[0]
+
+
+@given(arrays(np.float64, st.integers(2, 60), elements=finite))
+def test_any_scores_give_an_ascending_finite_table(scores: np.ndarray) -> None:
+    quantiles = np.array(table_of(scores).score_quantiles)
+    assert np.all(np.isfinite(quantiles))
+    assert np.all(np.diff(quantiles) >= 0.0)
+
+
+def test_the_90_percent_interval_is_the_outermost_of_the_19_quantiles() -> None:
+    table = table_of(np.random.default_rng(7).normal(size=100))
+    mu, sigma = np.array([2.0, 3.0]), np.array([0.3, 0.5])
+    lower, upper = table.interval(mu, sigma, 0.9)
+    quantiles = table.quantiles(mu, sigma)
+    np.testing.assert_array_equal(lower, quantiles[:, 0])
+    np.testing.assert_array_equal(upper, quantiles[:, -1])
+
+
+def test_few_sessions_widen_the_bound_and_say_that_it_is_not_guaranteed() -> None:
+    scores = np.random.default_rng(8).normal(size=12)
+    table = table_of(scores)
+    assert table.guaranteed(0.8)
+    assert not table.guaranteed(0.9)
+    assert table.score_quantiles[TABLE_LEVELS.index(0.95)] > scores.max()
+    assert table.score_quantiles[TABLE_LEVELS.index(0.05)] < scores.min()
+    assert table_of(np.random.default_rng(8).normal(size=19)).guaranteed(0.9)
+
+
+def test_a_loaded_table_is_the_saved_one(tmp_path: Path) -> None:
+    table = table_of(np.random.default_rng(9).normal(size=100))
+    table.save(tmp_path / "conformal.json")
+    assert ConformalTable.load(tmp_path / "conformal.json") == table
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"levels": [0.1, 0.9]},
+        {"score_quantiles": [1.0, 2.0]},
+        {"score_quantiles": list(range(21, 0, -1))},
+        {"score_quantiles": [float("nan")] * 21},
+        {"n_sessions": None},
+    ],
+)
+def test_a_foreign_or_damaged_table_is_refused(tmp_path: Path, change: dict[str, object]) -> None:
+    path = tmp_path / "conformal.json"
+    table_of(np.random.default_rng(9).normal(size=100)).save(path)
+    path.write_text(json.dumps(json.loads(path.read_text()) | change))
+    with pytest.raises(ArtifactError, match=r"conformal\.json"):
+        ConformalTable.load(path)
+
+
+def test_bad_arguments_are_named() -> None:
+    with pytest.raises(ValueError, match=r"0\.7"):
+        table_of(np.zeros(50)).interval(np.zeros(1), np.ones(1), 0.7)
+    with pytest.raises(DataSetError, match="uncertainty > 0"):
+        fit_conformal(np.zeros(3), np.zeros(3), np.array([1.0, 0.0, 1.0]), np.arange(3))
+    with pytest.raises(DataSetError, match="1 session"):
+        table_of(np.zeros(3), np.zeros(3, dtype=int))
+    with pytest.raises(DataSetError, match="total weight of 0"):
+        session_weights(np.array([0, 0, 1]), np.array([1.0, 1.0, 0.0]))
+
+
+def test_total_sigma_adds_variances() -> None:
+    assert total_sigma(np.array([2.0]), np.array([3.0]), np.array([6.0])) == pytest.approx(7.0)

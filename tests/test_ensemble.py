@@ -1,0 +1,150 @@
+"""The ensemble: each member learns, the stack adds up, and serving needs no training library."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPRegressor
+
+from features.errors import ArtifactError
+from handlers.ensemble import MEMBERS, PM25EnsembleModel, Stack
+from handlers.perceptron import Perceptron
+from training.learners import fit_lightgbm, fit_mlp, fit_xgboost
+
+ROOT = Path(__file__).resolve().parent.parent
+STACK = Stack((0.3, 0.3, 0.2, 0.2), 0.05)
+
+
+def smooth_data(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 8))
+    return X, 2.5 + 0.5 * X[:, 0] + 0.3 * np.tanh(X[:, 1]) + 0.05 * rng.normal(size=n)
+
+
+def fit(seed: int = 0) -> PM25EnsembleModel:
+    X, y = smooth_data(600, seed=0)
+    w = np.ones(600)
+    return PM25EnsembleModel(
+        fit_xgboost(X, y, w, seed), fit_lightgbm(X, y, w, seed), fit_mlp(X, y, w, seed), STACK
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> PM25EnsembleModel:
+    return fit()
+
+
+def test_each_member_finds_a_known_function(model: PM25EnsembleModel) -> None:
+    X, y = smooth_data(300, seed=1)
+    members = model.predict(X, y).members
+    for name, estimate in zip(MEMBERS, members.T, strict=True):
+        assert np.mean((estimate - y) ** 2) < 0.25 * y.var(), name
+
+
+def test_the_stack_is_the_weighted_sum_of_its_members(model: PM25EnsembleModel) -> None:
+    X, y = smooth_data(50, seed=2)
+    prediction = model.predict(X, y + 0.1)
+    expected = prediction.members @ np.array(STACK.coefficients) + STACK.intercept
+    np.testing.assert_allclose(prediction.ln_pm25, expected, rtol=1e-12)
+    np.testing.assert_array_equal(prediction.members[:, MEMBERS.index("bayesian")], y + 0.1)
+    np.testing.assert_allclose(prediction.disagreement, prediction.members.std(axis=1))
+    assert np.all(np.exp(prediction.ln_pm25) > 0.0)
+
+
+def test_an_answer_does_not_depend_on_its_neighbours(model: PM25EnsembleModel) -> None:
+    X, y = smooth_data(100, seed=3)
+    together = model.predict(X, y)
+    alone = np.concatenate([model.predict(X[[i]], y[[i]]).ln_pm25 for i in range(len(X))])
+    np.testing.assert_allclose(alone, together.ln_pm25, rtol=1e-12)
+    order = np.random.default_rng(0).permutation(len(X))
+    shuffled = model.predict(X[order], y[order])
+    np.testing.assert_allclose(shuffled.ln_pm25, together.ln_pm25[order], rtol=1e-12)
+
+
+@pytest.mark.parametrize("layers", [(12,), (10, 5)])
+def test_perceptron_is_scikit_learns(layers: tuple[int, ...]) -> None:
+    X, y = smooth_data(200, seed=4)
+    oracle = MLPRegressor(
+        hidden_layer_sizes=layers, activation="tanh", solver="lbfgs", alpha=10.0, random_state=0
+    )
+    oracle.fit(X, y)
+    ours = Perceptron(tuple(oracle.coefs_), tuple(oracle.intercepts_))
+    np.testing.assert_allclose(ours.predict(X), oracle.predict(X), rtol=1e-10)
+
+
+def test_heavy_rows_count_more() -> None:
+    X = np.zeros((400, 3))
+    y, w = np.repeat([1.0, 3.0], 200), np.repeat([1.0, 3.0], 200)
+    assert fit_xgboost(X, y, w, 0).inplace_predict(X[:1])[0] == pytest.approx(2.5, abs=0.02)
+    assert fit_lightgbm(X, y, w, 0).predict(X[:1])[0] == pytest.approx(2.5, abs=0.02)
+    assert fit_mlp(X, y, w, 0).predict(X[:1])[0] == pytest.approx(2.5, abs=0.02)
+
+
+def test_same_data_and_seed_give_the_same_bytes(model: PM25EnsembleModel, tmp_path: Path) -> None:
+    model.save(tmp_path / "first")
+    fit().save(tmp_path / "again")
+    fit(seed=1).save(tmp_path / "other_seed")
+    for file in ("xgboost.ubj", "lightgbm.txt", "mlp.safetensors", "stack.json"):
+        first = (tmp_path / "first" / file).read_bytes()
+        assert (tmp_path / "again" / file).read_bytes() == first, file
+        if file != "stack.json":
+            assert (tmp_path / "other_seed" / file).read_bytes() != first, file
+
+
+def test_a_loaded_ensemble_answers_as_the_saved_one_and_saves_the_same_bytes(
+    model: PM25EnsembleModel, tmp_path: Path
+) -> None:
+    model.save(tmp_path / "first")
+    loaded = PM25EnsembleModel.load(tmp_path / "first")
+    X, y = smooth_data(50, seed=5)
+    np.testing.assert_array_equal(loaded.predict(X, y).members, model.predict(X, y).members)
+    loaded.save(tmp_path / "second")
+    for file in (tmp_path / "first").iterdir():
+        assert (tmp_path / "second" / file.name).read_bytes() == file.read_bytes(), file.name
+
+
+@pytest.mark.parametrize("file", ["xgboost.ubj", "lightgbm.txt", "mlp.safetensors", "stack.json"])
+def test_a_damaged_file_is_refused(
+    model: PM25EnsembleModel, tmp_path: Path, file: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    model.save(tmp_path)
+    (tmp_path / file).write_bytes(b"damaged")
+    with pytest.raises(ArtifactError):
+        PM25EnsembleModel.load(tmp_path)
+    (tmp_path / file).unlink()
+    with pytest.raises(ArtifactError):
+        PM25EnsembleModel.load(tmp_path)
+
+
+def test_serving_loads_no_training_library(model: PM25EnsembleModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    X, y = smooth_data(3, seed=6)
+    program = f"""
+import sys
+from handlers.serving_set import TRAINING_LIBRARIES, leave_out_training_libraries
+leave_out_training_libraries()
+from pathlib import Path
+import numpy as np
+from handlers.bayesian import BayesianNeuralNetwork
+from handlers.conformal import ConformalTable
+from handlers.ensemble import PM25EnsembleModel
+model = PM25EnsembleModel.load(Path({str(tmp_path)!r}))
+prediction = model.predict(np.array({X.tolist()!r}), np.array({y.tolist()!r}))
+loaded = {{name.split(".")[0] for name, module in sys.modules.items() if module is not None}}
+assert loaded.isdisjoint(TRAINING_LIBRARIES), loaded & set(TRAINING_LIBRARIES)
+print(*prediction.ln_pm25.tolist())
+"""
+    answer = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    served = [float(value) for value in answer.stdout.split()]
+    np.testing.assert_allclose(served, model.predict(X, y).ln_pm25, rtol=1e-12)
