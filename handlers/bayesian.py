@@ -156,13 +156,14 @@ class BayesianNeuralNetwork(nn.Module):
         """
         if self._draws is None:
             raise RuntimeError("call draw() before predict()")
-        n = len(X)
+        n, n_samples = len(X), self._draws.head_bias.shape[1]
         mean, epistemic, aleatoric = np.empty(n), np.empty(n), np.empty(n)
         for start in range(0, n, ROWS_AT_ONCE):
             rows = slice(start, start + ROWS_AT_ONCE)
             means, log_variances = self._draws.outputs(X[rows])
             mean[rows] = means.mean(axis=1)
-            epistemic[rows] = means.std(axis=1)
+            deviations = means - mean[rows, None]
+            epistemic[rows] = np.sqrt(np.einsum("nt,nt->n", deviations, deviations) / n_samples)
             aleatoric[rows] = np.sqrt(np.exp(log_variances).mean(axis=1))
         scale = self.target_sd
         return BayesianPrediction(
@@ -230,9 +231,12 @@ class _Draws:
         hidden += self.hidden_bias
         np.tanh(hidden, out=hidden)
         hidden = hidden.reshape(len(X), *self.head_weight.shape[1:])
-        means = np.einsum("nth,th->nt", hidden, self.head_weight[0]) + self.head_bias[0]
-        log_variances = np.einsum("nth,th->nt", hidden, self.head_weight[1]) + self.head_bias[1]
-        return means, np.clip(log_variances, *LOG_VARIANCE_RANGE)
+        means, log_variances = np.einsum("nth,oth->ont", hidden, self.head_weight)
+        means += self.head_bias[0]
+        log_variances += self.head_bias[1]
+        lowest, highest = LOG_VARIANCE_RANGE
+        # Two calls of half the time that np.clip takes for so few numbers.
+        return means, np.minimum(np.maximum(log_variances, lowest), highest)
 
 
 def _gaussian(
