@@ -44,18 +44,21 @@ TINY = 1e-12
 class _SpectrumPlan:
     """What the spectrum of one shape of picture needs, worked out once.
 
-    window      (H, W) float32, the outer product of two Hann windows
+    window      (H, W) float32, the outer product of two Hann windows, and its sum
     padded      smooth lengths (rows, columns) of the transform
     ring_edges  (rings + 1,) [px-1]; the first ring is f = 0 alone, the last the corners f > 1/2
     ring_sizes  (rings,) how many coefficients of the full plane fall in each ring
-    run_starts  where, in the packed plane read row by row, a run of one ring begins
-    run_rings   the ring of each run
+    side_rings  ring of each number of the first and last column of the packed transform
+    run_starts  where, in the upper half of the packed plane read row by row, a ring begins anew
+    run_rings   the ring of each such run
     """
 
     window: NDArray[np.float32]
+    window_sum: np.float32
     padded: tuple[int, int]
     ring_edges: NDArray[np.float64]
     ring_sizes: NDArray[np.float64]
+    side_rings: NDArray[np.intp]
     run_starts: NDArray[np.intp]
     run_rings: NDArray[np.intp]
 
@@ -68,21 +71,34 @@ def _spectrum_plan(height: int, width: int) -> _SpectrumPlan:
 
     # OpenCV packs the transform of a real plane: columns 1 to n − 2 hold (real, imaginary) pairs
     # of one horizontal frequency, the first and the last column such pairs from row to row.
+    # Every number but four stands for itself and for its twin at −f.
     along = (np.arange(columns) + 1) // 2 / columns
-    wrapped = np.minimum(np.arange(rows), rows - np.arange(rows)) / rows
-    down = np.repeat(wrapped[:, None], columns, axis=1)
-    down[:, [0, -1]] = ((np.arange(rows) + 1) // 2 / rows)[:, None]
-    frequency = np.hypot(down, along)
+    down = np.minimum(np.arange(rows), rows - np.arange(rows)) / rows
+    sides = np.hypot(((np.arange(rows) + 1) // 2 / rows)[:, None], along[[0, -1]])
+    along[[0, -1]] = along[[1, -2]]
+    interior = np.hypot(down[:, None], along)
 
     octaves = np.log2(HIGHEST / LOWEST)
     rings = np.geomspace(LOWEST, HIGHEST, round(octaves * RINGS_PER_OCTAVE) + 1)
     edges = np.concatenate([[0.0, 1e-9], np.union1d(rings, [HIGH_FREQUENCY]), [1.0]])
-    ring = np.searchsorted(edges, frequency.ravel() * (1 + 1e-12), side="right") - 1
-    starts = np.flatnonzero(np.diff(ring, prepend=-1))
-    # Every packed number stands for itself and its twin at −f, so each ring counts by itself.
-    sizes = np.bincount(ring, minlength=edges.size - 1).astype(np.float64)
+
+    def ring_of(frequency: NDArray[np.float64]) -> NDArray[np.intp]:
+        # The bounds belong to the ring above, whichever way the last bit fell.
+        return np.searchsorted(edges, frequency * (1 + 1e-12), side="right") - 1
+
+    sizes = np.bincount(ring_of(sides).ravel(), minlength=edges.size - 1)
+    sizes += np.bincount(ring_of(interior[:, 1:-1]).ravel(), minlength=edges.size - 1)
+    upper_half = ring_of(interior[: rows // 2 + 1]).ravel()
+    starts = np.flatnonzero(np.diff(upper_half, prepend=-1))
     return _SpectrumPlan(
-        window.astype(np.float32), (rows, columns), edges, sizes, starts, ring[starts]
+        window=window.astype(np.float32),
+        window_sum=np.float32(window.sum()),
+        padded=(rows, columns),
+        ring_edges=edges,
+        ring_sizes=sizes.astype(np.float64),
+        side_rings=ring_of(sides).ravel(),
+        run_starts=starts,
+        run_rings=upper_half[starts],
     )
 
 
@@ -99,21 +115,26 @@ def radial_spectrum(
     The first ring is f = 0, whose power is nil; rings from 1/64 to 1/2 are 1/8 octave wide.
     """
     plan = _spectrum_plan(*plane.shape)
-    mean = float(np.vdot(plane, plan.window)) / float(plan.window.sum(dtype=np.float64))
-    padded = np.zeros(plan.padded, dtype=np.float32)
-    inner = padded[: plane.shape[0], : plane.shape[1]]
-    np.subtract(plane, np.float32(mean), out=inner)
+    rows, n_rings = plan.padded[0], plan.ring_sizes.size
+    mean = np.vdot(plane, plan.window) / plan.window_sum
+    packed = np.zeros(plan.padded, dtype=np.float32)
+    inner = packed[: plane.shape[0], : plane.shape[1]]
+    np.subtract(plane, mean, out=inner)
     inner *= plan.window
-    spectrum = cv2.dft(padded, nonzeroRows=plane.shape[0])
-    np.multiply(spectrum, spectrum, out=spectrum)
-    # These four are their own twins.
-    spectrum[[0, 0, -1, -1], [0, -1, 0, -1]] *= 0.5
-    runs = np.add.reduceat(spectrum.ravel(), plan.run_starts)
-    power: NDArray[np.float64] = 2.0 * np.bincount(
-        plan.run_rings, weights=runs, minlength=plan.ring_sizes.size
-    )
+    packed = cv2.dft(packed, dst=packed, nonzeroRows=plane.shape[0])
+    packed *= packed
+
+    sides = packed[:, [0, -1]]
+    sides[[0, -1]] *= 0.5  # f = 0 and the Nyquist limits have no twin
+    packed[:, [0, -1]] = 0.0
+    # Rows k and n − k have the same frequencies: their sum halves what is left to do.
+    packed[1 : rows // 2] += packed[: rows // 2 : -1]
+    runs = np.add.reduceat(packed[: rows // 2 + 1].ravel(), plan.run_starts)
+    power: NDArray[np.float64] = np.zeros(n_rings)
+    power += np.bincount(plan.run_rings, weights=runs, minlength=n_rings)
+    power += np.bincount(plan.side_rings, weights=sides.ravel(), minlength=n_rings)
     power[0] = 0.0
-    return plan.ring_edges, power, plan.ring_sizes
+    return plan.ring_edges, 2.0 * power, plan.ring_sizes
 
 
 def power_law(

@@ -41,6 +41,9 @@ MIN_SKYLINE_SHARE = 0.05
 # A smaller step of linear light from sky to near ground, as at night, would divide noise by noise.
 MIN_SKY_GROUND_STEP = 0.02
 
+# Keeps the ratio of two flat bands finite: far below what one step of one code in a band makes.
+LEAST_GRADIENT = 1e-3
+
 # Sobel rows overlap by two thirds, and edges go on for rows: not every row needs to be read.
 _GRADIENT_ROW_STEP = 2
 _PROFILE_ROW_STEP = 4
@@ -48,8 +51,16 @@ _PROFILE_ROW_STEP = 4
 _CODES_PER_LIGHTNESS = 2.55  # grey codes per unit of L*
 # The 3 x 3 Sobel sum is eight times the derivative.
 _SOBEL_TO_LIGHTNESS = 1.0 / (8.0 * _CODES_PER_LIGHTNESS)
-_SOBEL_UNITS = np.arange(2048.0)  # magnitudes reach 1020 √2
-_LAPLACIAN_UNITS = np.arange(1024.0)  # magnitudes reach 4 × 255
+_SOBEL_BINS = 2048  # magnitudes reach 1020 √2
+_SOBEL_POWERS = np.arange(_SOBEL_BINS, dtype=np.float64)[:, None] ** [1, 2]
+_LAPLACIAN_BINS = 1024  # magnitudes reach 4 × 255
+_LAPLACIAN_SQUARE = np.arange(_LAPLACIAN_BINS, dtype=np.float64) ** 2
+
+# Relative luminance of each grey code, the inverse of CIE L*.
+_LIGHTNESS = np.arange(256) / _CODES_PER_LIGHTNESS
+_LUMINANCE_OF_CODE = np.where(
+    _LIGHTNESS > 8.0, ((_LIGHTNESS + 16.0) / 116.0) ** 3, _LIGHTNESS * 27.0 / 24389.0
+)
 
 
 def gradient_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -63,7 +74,7 @@ def gradient_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDA
         vertical[::_GRADIENT_ROW_STEP].astype(np.float32),
     )
     code = np.rint(magnitude, out=magnitude).astype(np.uint16)
-    return _banded_histogram(code, bands[::_GRADIENT_ROW_STEP], _SOBEL_UNITS.size)
+    return _banded_histogram(code, bands[::_GRADIENT_ROW_STEP], _SOBEL_BINS)
 
 
 def laplacian_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -73,7 +84,7 @@ def laplacian_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> ND
     """
     laplacian = cv2.Laplacian(grey, cv2.CV_16S)[::_GRADIENT_ROW_STEP]
     code = np.abs(laplacian).view(np.uint16)
-    return _banded_histogram(code, bands[::_GRADIENT_ROW_STEP], _LAPLACIAN_UNITS.size)
+    return _banded_histogram(code, bands[::_GRADIENT_ROW_STEP], _LAPLACIAN_BINS)
 
 
 def _banded_histogram(
@@ -84,51 +95,48 @@ def _banded_histogram(
     return counts.reshape(4, bins).astype(np.float64)
 
 
-def edge_profiles(
-    grey: NDArray[np.uint8], bands: NDArray[np.uint8]
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]:
-    """Width [px], height [grey code] and depth band of the edges along every fourth row.
+def edge_widths(
+    grey: NDArray[np.uint8], bands: NDArray[np.uint8], least_height: float
+) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Width [px] and depth band of the edges along every fourth row.
 
-    An edge is a longest strictly rising or falling run of grey: its width is the distance
-    between the extrema on its two sides (Marziliano 2002). Across bands, the nearer one counts.
+    An edge is a longest strictly rising or falling run of grey codes that climbs at least
+    `least_height` codes: its width is the distance between the extrema on its two sides
+    (Marziliano 2002). Of the bands at its two ends, the nearer one counts.
     """
     rows = grey[::_PROFILE_ROW_STEP].astype(np.int16)
-    signs = np.full(rows.shape, 2, dtype=np.int8)  # the 2 in the last column ends the row
-    np.sign(rows[:, 1:] - rows[:, :-1], out=signs[:, :-1], casting="unsafe")
-    direction = signs.ravel()
-    turns = np.flatnonzero(direction[1:] != direction[:-1]) + 1
-    starts, ends = np.append(0, turns[:-1]), turns
-    slopes = np.abs(direction[starts]) == 1
-    starts, ends = starts[slopes], ends[slopes]
-    level, label = rows.ravel().astype(np.int64), bands[::_PROFILE_ROW_STEP].ravel()
-    return (
-        ends - starts,
-        np.abs(level[ends] - level[starts]),
-        np.maximum(label[starts], label[ends]),
-    )
+    width = rows.shape[1]
+    direction = np.full(rows.shape, 2, dtype=np.int8)  # the 2 in the last column ends the row
+    direction[:, :-1] = np.sign(rows[:, 1:] - rows[:, :-1])
+    turns = np.flatnonzero(direction.ravel()[1:] != direction.ravel()[:-1]) + 1
+    extrema = np.append(0, turns)
+    tall = np.abs(np.diff(rows.ravel()[extrema])) >= max(least_height, 1.0)
+    starts, ends = extrema[:-1][tall], extrema[1:][tall]
+    within_row = starts % width != width - 1
+    starts, ends = starts[within_row], ends[within_row]
+    label = bands[::_PROFILE_ROW_STEP].ravel()
+    return ends - starts, np.maximum(label[starts], label[ends])
 
 
 def skyline_sharpness(
-    luminance: NDArray[np.float32], geometry: PictureGeometry
+    luminance: NDArray[np.float32], skyline: NDArray[np.int32], contrast: float
 ) -> tuple[float, float, float]:
     """Sharpness [px-1], step [1] and width [px] of the skyline, in linear light.
 
-    sharpness  steepest |ΔI| from row to row within 6 px of the skyline, mean over its columns,
-               over the step from mean sky to mean near ground
+    contrast   the step from mean sky to mean near ground
+    sharpness  steepest |ΔI| from row to row within 6 px of the skyline, mean over the columns
+               that have one, over `contrast`
     step       |mean of the 6 rows above − mean of the 6 rows below|, mean and divisor likewise
     width      step / sharpness
-    All nan when under 5 % of the columns have a skyline, or sky and near ground differ by < 0.02.
+    All nan when under 5 % of the columns have a skyline, or `contrast` is not at least 0.02.
     """
     nan = float("nan")
     height, width = luminance.shape
-    columns = np.flatnonzero((geometry.skyline > 0) & (geometry.skyline < height))
-    sky = cv2.mean(luminance, mask=(geometry.bands == SKY).view(np.uint8))[0]
-    ground = cv2.mean(luminance, mask=(geometry.bands == NEAR).view(np.uint8))[0]
-    contrast = abs(sky - ground)
-    if columns.size < MIN_SKYLINE_SHARE * width or contrast < MIN_SKY_GROUND_STEP:
+    columns = np.flatnonzero((skyline > 0) & (skyline < height))
+    if columns.size < MIN_SKYLINE_SHARE * width or not contrast >= MIN_SKY_GROUND_STEP:
         return nan, nan, nan
     reach = np.arange(-SKYLINE_REACH, SKYLINE_REACH)[:, None]
-    rows = np.clip(geometry.skyline[columns] + reach, 0, height - 1)
+    rows = np.clip(skyline[columns] + reach, 0, height - 1)
     profile = luminance[rows, columns].astype(np.float64)
     sharpness = float(np.abs(np.diff(profile, axis=0)).max(axis=0).mean() / contrast)
     above, below = profile[:SKYLINE_REACH].mean(axis=0), profile[SKYLINE_REACH:].mean(axis=0)
@@ -196,66 +204,77 @@ FAMILY = FeatureFamily(
 
 def gradient_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY; nan in a band under 400 pixels, and for widths of under 20 edges."""
-    levels = cv2.calcHist([light.grey[::_GRADIENT_ROW_STEP]], [0], None, [256], [0, 256]).ravel()
-    lightness_range = _quantile(levels, 0.99) - _quantile(levels, 0.01)
+    codes = _banded_histogram(
+        light.grey[::_GRADIENT_ROW_STEP].astype(np.uint16),
+        geometry.bands[::_GRADIENT_ROW_STEP],
+        256,
+    )
+    lowest, highest = _quantiles(codes.sum(axis=0, keepdims=True), 0.01, 0.99)
+    lightness_range = float(highest[0] - lowest[0])
 
-    gradients = _with_whole_photo(gradient_histogram(light.grey, geometry.bands))
-    laplacians = _with_whole_photo(laplacian_histogram(light.grey, geometry.bands))
-    values: dict[str, float] = {}
-    for scope, counts, laplacian in zip(SCOPES, gradients, laplacians, strict=True):
-        values |= _scope_values(scope, counts, laplacian, lightness_range)
+    by_scope = _scope_statistics(
+        _with_whole_photo(gradient_histogram(light.grey, geometry.bands)),
+        _with_whole_photo(laplacian_histogram(light.grey, geometry.bands)),
+        lightness_range,
+    )
+    values = {
+        f"{name}_{scope}": by_scope[name][k]
+        for k, scope in enumerate(SCOPES)
+        for name, *_ in _SCOPE_MEANINGS
+    }
     for name in ("gradient_mean", "laplacian_energy"):
-        values[f"{name}_far_to_near"] = _log_ratio(values[f"{name}_far"], values[f"{name}_near"])
+        values[f"{name}_far_to_near"] = np.log(
+            (values[f"{name}_far"] + LEAST_GRADIENT) / (values[f"{name}_near"] + LEAST_GRADIENT)
+        )
 
-    widths, heights, bands = edge_profiles(light.grey, geometry.bands)
-    tall = heights >= max(EDGE_HEIGHT * lightness_range, 1.0)
-    values["edge_width_photo"] = _mean_width(widths[tall])
-    values["edge_width_far"] = _mean_width(widths[tall & (bands == FAR)])
-    values["edge_width_near"] = _mean_width(widths[tall & (bands == NEAR)])
+    widths, bands = edge_widths(light.grey, geometry.bands, EDGE_HEIGHT * lightness_range)
+    for scope, among in (
+        ("photo", widths),
+        ("far", widths[bands == FAR]),
+        ("near", widths[bands == NEAR]),
+    ):
+        values[f"edge_width_{scope}"] = among.mean() if among.size >= MIN_EDGES else np.nan
 
-    skyline = skyline_sharpness(light.luminance, geometry)
+    sky, ground = (
+        codes[band] @ _LUMINANCE_OF_CODE / codes[band].sum() if codes[band].any() else np.nan
+        for band in (SKY, NEAR)
+    )
+    skyline = skyline_sharpness(light.luminance, geometry.skyline, abs(sky - ground))
     values |= zip(("skyline_sharpness", "skyline_step", "skyline_width"), skyline, strict=True)
-    return {name: values[name] for name in FAMILY.names}
+    return {name: float(values[name]) for name in FAMILY.names}
 
 
 def _with_whole_photo(by_band: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.vstack([by_band.sum(axis=0), by_band])
 
 
-def _scope_values(
-    scope: str,
-    gradients: NDArray[np.float64],
-    laplacians: NDArray[np.float64],
-    lightness_range: float,
-) -> dict[str, float]:
-    total = gradients.sum()
-    if total * _GRADIENT_ROW_STEP < MIN_BAND_PIXELS:
-        return {f"{name}_{scope}": float("nan") for name, *_ in _SCOPE_MEANINGS}
-    share = gradients / total
-    energy = float(share @ _SOBEL_UNITS**2) * _SOBEL_TO_LIGHTNESS**2
-    laplacian_energy = float(laplacians @ _LAPLACIAN_UNITS**2 / total) / _CODES_PER_LIGHTNESS**2
-    values = {
-        "gradient_mean": float(share @ _SOBEL_UNITS) * _SOBEL_TO_LIGHTNESS,
-        "gradient_p95": _quantile(gradients, 0.95) * _SOBEL_TO_LIGHTNESS,
-        "tenengrad": energy,
-        "laplacian_energy": laplacian_energy,
-        "laplacian_to_tenengrad": laplacian_energy / energy if energy > 0 else float("nan"),
+def _scope_statistics(
+    gradients: NDArray[np.float64], laplacians: NDArray[np.float64], lightness_range: float
+) -> dict[str, NDArray[np.float64]]:
+    """Each statistic of _SCOPE_MEANINGS, for all SCOPES at once, from histograms (5, bins)."""
+    totals = gradients.sum(axis=1)
+    totals[totals * _GRADIENT_ROW_STEP < MIN_BAND_PIXELS] = np.nan
+    mean, mean_square = (gradients @ _SOBEL_POWERS).T / totals
+    tenengrad = mean_square * _SOBEL_TO_LIGHTNESS**2
+    laplacian_energy = laplacians @ _LAPLACIAN_SQUARE / totals / _CODES_PER_LIGHTNESS**2
+    (p95,) = _quantiles(gradients, 0.95)
+    # A flat photo has no edges: one unit of the Sobel sum is the least that counts.
+    densities = {
+        name: gradients[:, int(np.ceil(max(8.0 * threshold * lightness_range, 1.0))) :].sum(axis=1)
+        / totals
+        for name, threshold in EDGE_THRESHOLDS.items()
     }
-    for name, threshold in EDGE_THRESHOLDS.items():
-        # A flat photo has no edges: one unit of the Sobel sum is the least that counts.
-        least = max(8.0 * threshold * lightness_range, 1.0)
-        values[name] = float(share[int(np.ceil(least)) :].sum())
-    return {f"{name}_{scope}": value for name, value in values.items()}
+    return {
+        "gradient_mean": mean * _SOBEL_TO_LIGHTNESS,
+        "gradient_p95": np.where(np.isnan(totals), np.nan, p95 * _SOBEL_TO_LIGHTNESS),
+        "tenengrad": tenengrad,
+        "laplacian_energy": laplacian_energy,
+        "laplacian_to_tenengrad": laplacian_energy / np.where(tenengrad > 0, tenengrad, np.nan),
+        **densities,
+    }
 
 
-def _quantile(counts: NDArray[np.floating], q: float) -> float:
-    cumulative = np.cumsum(counts, dtype=np.float64)
-    return float(np.searchsorted(cumulative, q * cumulative[-1]))
-
-
-def _mean_width(widths: NDArray[np.int64]) -> float:
-    return float(widths.mean()) if widths.size >= MIN_EDGES else float("nan")
-
-
-def _log_ratio(far: float, near: float) -> float:
-    return float(np.log(far / near)) if far > 0 and near > 0 else float("nan")
+def _quantiles(counts: NDArray[np.float64], *levels: float) -> list[NDArray[np.float64]]:
+    """Of histograms (n, bins): the bin at which each level of the distribution is reached."""
+    cumulative = np.cumsum(counts, axis=1)
+    return [(cumulative < q * cumulative[:, -1:]).sum(axis=1).astype(np.float64) for q in levels]
