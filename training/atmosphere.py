@@ -126,15 +126,18 @@ def sunlight(
     hidden = float(np.clip((cloud_cover - 0.45) / 0.4, 0, 1))
     aloft = up * np.exp(-0.6 * rayleigh * path)
     beam = up * np.exp(-(rayleigh + particles) * path)
-    lost = 1 - np.exp(-(rayleigh + air.scattering_share * particles) * path)
+    # Molecules send half of what they scatter down, particles, which scatter forwards, most of it.
+    clear = np.exp(-rayleigh * path)
+    scattered = 0.5 * (1 - clear)
+    scattered += 0.8 * clear * (1 - np.exp(-air.scattering_share * particles * path))
     height = max(float(np.sin(e)), 0.0)
     through_cloud = hidden * 0.38 * height * np.exp(-0.5 * particles)
     twilight = 0.004 * np.array([0.55, 0.70, 1.0]) * np.exp(min(sun_elevation_deg, 0.0) / 2.5)
-    diffuse = (1 - hidden) * 0.5 * height * lost + through_cloud + twilight
+    diffuse = (1 - hidden) * height * scattered + through_cloud + twilight
     return Sunlight(
         direction=direction,
         direct=np.asarray(beam * (1 - 0.97 * hidden), np.float32),
-        diffuse=np.asarray(diffuse + 0.06 * up * lost, np.float32),
+        diffuse=np.asarray(diffuse + 0.06 * up * scattered, np.float32),
         aloft=np.asarray(aloft * (1 - 0.9 * hidden), np.float32),
     )
 
@@ -157,7 +160,8 @@ def airlight_and_sky(
     rayleigh, particles = air.rayleigh_extinction(), air.particle_extinction()
 
     ground = 0.15 * (sun.direct * max(float(sun.direction[1]), 0.0) + sun.diffuse)
-    around = 0.5 * (sun.diffuse + ground)
+    # Light that was scattered before comes from everywhere, most of it from near the horizon.
+    around = 0.85 * sun.diffuse + 0.5 * ground
     source_rayleigh = 0.25 * phase_rayleigh[..., None] * sun.aloft + around
     source_haze = air.scattering_share * (0.25 * phase_haze[..., None] * sun.direct + around)
     total = rayleigh + particles

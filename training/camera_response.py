@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from training.canvas import Floats
 
 MIDDLE_GREY = 0.18
-METER_TARGET = 0.25  # linear value that the meter gives to what it measures, before the tone curve
-CODES = 4096  # steps of the tone curve's table
-WHITE = 8.0  # linear light where the table ends
+METER_TARGET = 0.30  # linear value that the meter gives to what it measures, before the tone curve
+CODES = 8192  # steps of the tone curve's table
+WHITE = 2.0  # linear light where the table ends
 LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Rec. 709
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.canvas import TILE_SIDE, Canvas, Floats, noise_tile, sample_noise, weighted
+from training.canvas import TILE_SIDE, Canvas, Floats, Numbers, noise_tile, sample_noise, weighted
 
 FOREST = np.array([0.035, 0.060, 0.022], np.float32)
 GRASS = np.array([0.115, 0.150, 0.055], np.float32)
@@ -20,6 +20,7 @@ SOIL = np.array([0.240, 0.165, 0.105], np.float32)
 STRAW = np.array([0.330, 0.270, 0.130], np.float32)
 ASPHALT = np.array([0.085, 0.085, 0.088], np.float32)
 CONCRETE = np.array([0.300, 0.290, 0.270], np.float32)
+ROOF_TILE = np.array([0.230, 0.125, 0.085], np.float32)
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def paint_ridge(canvas: Canvas, ridge: Ridge, rng: np.random.Generator) -> None:
         return sample_noise(tile, azimuth * np.float32(frequency) + offsets[line + 1], row)
 
     # A crest is a line through the relief; its finest octave is the trees that stand on it.
-    outline = along(hills, 0.8, 0) + 0.10 * along(rough, 1.3, 2)
+    outline = along(hills, 0.8, 0) + 0.06 * along(rough, 1.3, 2)
     crest_height = ridge.height_m * np.maximum(1 + ridge.ruggedness * outline, 0.15)
     crest_row = canvas.row_of(crest_height, ridge.crest_m)
     foot_m = ridge.foot_m * (1 + 0.13 * np.clip(along(hills, 1.0, 4), -2, 2))
@@ -86,13 +87,33 @@ def paint_ridge(canvas: Canvas, ridge: Ridge, rng: np.random.Generator) -> None:
     canvas.paint((slice(top, bottom), slice(None)), shown, albedo, inverse_distance, normal)
 
 
-# What lies on the ground, by number: seven crops, pavement, town green, road, road marking.
+# What lies on the ground, by number: seven crops, pavement, town green, road, road marking, and
+# seven roofs and courts of a town too far away to tell its houses apart.
 GROUND = np.stack(
     (
         *(GRASS, FOREST * 1.6, STRAW, GRASS * 0.7, SOIL, GRASS * 1.2, FOREST),
         *(CONCRETE * 0.55, GRASS * 0.8, ASPHALT * 1.4, CONCRETE),
+        *(
+            ROOF_TILE,
+            CONCRETE * 0.6,
+            FOREST * 1.5,
+            CONCRETE * 1.1,
+            ASPHALT,
+            ROOF_TILE * 0.7,
+            FOREST,
+        ),
     )
 )
+
+
+def _parcels(across: Numbers, along: Numbers) -> NDArray[np.uint32]:
+    """A number for the unit cell that each point lies in, without pattern from cell to cell."""
+    row = np.floor(across).astype(np.int32).view(np.uint32)
+    column = np.floor(along).astype(np.int32).view(np.uint32)
+    mixed = row * np.uint32(2654435769) ^ column * np.uint32(2246822519)
+    mixed ^= mixed >> np.uint32(15)
+    mixed *= np.uint32(2654435761)
+    return np.asarray(mixed >> np.uint32(16))
 
 
 def paint_ground(canvas: Canvas, rng: np.random.Generator, *, urban: bool) -> None:
@@ -107,12 +128,14 @@ def paint_ground(canvas: Canvas, rng: np.random.Generator, *, urban: bool) -> No
     fine = resolved * sample_noise(noise_tile(0.9, 13), right * 4, ahead * 4)
     broad = sample_noise(noise_tile(1.2, 12), right / 6 + 37, ahead / 6 + 91)
     if urban:
-        kind = 7 + (broad > 0.4).astype(np.int32)
+        kind = np.where(broad > 0.4, 8, 7)
+        lots = _parcels((right + 12 * broad) / 13, (ahead + 20 * broad) / 25)
+        kind = np.where(ahead > 500, 11 + lots % 7, kind)
     else:
         cos, sin = np.float32(np.cos(angle := rng.uniform(-0.5, 0.5))), np.float32(np.sin(angle))
-        across = np.floor((right * cos + ahead * sin + 14 * broad) / 90).astype(np.int32)
-        along = np.floor((ahead * cos - right * sin + 14 * broad) / 140).astype(np.int32)
-        kind = (((across * 7919 + along * 104729) >> 3) & 0xFFFF) % 7
+        across = (right * cos + ahead * sin + 14 * broad) / 90
+        along = (ahead * cos - right * sin + 14 * broad) / 140
+        kind = _parcels(across, along) % 7
     axis = rng.uniform(-40, 40) + rng.uniform(-0.35, 0.35) * distance
     axis += 30 * np.sin(distance / rng.uniform(250, 700))
     beside = np.abs(right - axis.astype(np.float32))

@@ -155,7 +155,7 @@ def _add_clouds(
     v = np.repeat(ceiling + np.float32(rng.uniform(0, TILE_SIDE)), small[0], axis=1)
     billows = sample_noise(noise_tile(1.55, 21), u, v)
     wisps = sample_noise(noise_tile(1.2, 12), u * 3, v * 3)
-    thickness = billows + 0.25 * wisps - np.float32(3.4 * (0.5 - moment.cloud_cover))
+    thickness = billows + 0.25 * wisps - np.float32(4.4 * (0.5 - moment.cloud_cover))
     cover = np.clip(thickness / np.float32(rng.uniform(0.5, 1.4)), 0, 1)
     cover = 0.95 * cover * cover * (3 - 2 * cover)
     # The thicker a cloud, the darker its base.

@@ -112,7 +112,7 @@ def _draw_ridges(rng: np.random.Generator, kind: PlaceKind) -> tuple[Ridge, ...]
             )
         )
         crest *= float(rng.uniform(1.5, 2.1))
-        rise *= float(rng.uniform(0.95, 1.25))
+        rise *= float(rng.uniform(0.80, 1.10))
     return tuple(reversed(ridges))
 
 
@@ -147,7 +147,7 @@ def _paint_valley_city(
     canvas: Canvas, place: Place, floor_end: float, rng: np.random.Generator
 ) -> None:
     crest = place.ridges[-1].crest_m
-    slopes = TownStyle(floor_end, crest, 2200, 0.02, (15, 40), place.brick, 0.1)
+    slopes = TownStyle(floor_end, crest, 2200, 0.02, (15, 40), 0.75, 0.1)
     paint_hillside_town(canvas, slopes, rng, climb=0.65)
     town = TownStyle(280, floor_end, 1700, 0.22, (24, 85), place.brick, place.green)
     paint_town(canvas, town, rng)

@@ -125,8 +125,8 @@ def paint_things(canvas: Canvas, town: Town, rng: np.random.Generator) -> None:
 
     normal = outward[face]
     span = np.maximum(edges[:, 2] - edges[:, 0], 1)[face[is_tree]]
-    normal[is_tree, 0] = 1.4 * across[is_tree] / span - 0.7
-    normal[is_tree, 1] = 0.9 - 1.2 * down[is_tree] / span
+    normal[is_tree, 0] = np.clip(1.4 * across[is_tree] / span - 0.7, -0.7, 0.7)
+    normal[is_tree, 1] = np.clip(0.9 - 1.2 * down[is_tree] / span, -0.3, 0.8)
     canvas.paint(window, shown, albedo, on_pixels(1 / town.distance_m), normal, glass)
 
 
