@@ -13,13 +13,13 @@ from pathlib import Path
 
 from features.errors import ServerError
 from lifecycle.management import MODEL, Management
-from lifecycle.torchserve import archive_version
+from lifecycle.torchserve import Server, archive_version, wait_until_ready
 
 RESPONSE_TIMEOUT = 60  # a worker that is silent for so long is restarted [s]
 
 
 def register(
-    management: Management,
+    server: Server,
     archive: Path,
     *,
     make_default: bool = True,
@@ -32,9 +32,10 @@ def register(
 
     max_batch_delay [ms], patience [s]. A version that does not become READY is unregistered, and
     the default stays. Raises ServerError: no_archive, not_running, already_registered,
-    not_in_model_store, not_ready.
+    not_in_model_store, archive_refused, not_ready.
     """
     version = archive_version(archive)
+    management = server.management
     if any(entry.get("modelVersion") == version for entry in management.versions()):
         raise ServerError(
             "already_registered",
@@ -60,9 +61,10 @@ def register(
                 "Put the archive beside the one that the server was started with.",
             ) from None
         raise
+    log_size = server.worker_log.stat().st_size if server.worker_log.is_file() else 0
     try:
         scale(management, version, workers)
-        wait_until_ready(management, version, patience)
+        wait_until_ready(server, version, patience=patience, log_offset=log_size)
     except ServerError:
         management.call("DELETE", f"/models/{MODEL}/{version}")
         raise
@@ -80,19 +82,6 @@ def scale(management: Management, version: str, workers: int) -> None:
         max_worker=workers,
         synchronous="false",
     )
-
-
-def wait_until_ready(management: Management, version: str, patience: float = 60.0) -> None:
-    """Wait `patience` [s] at most for a READY worker of `version`. Raises ServerError not_ready."""
-    deadline = time.monotonic() + patience
-    while not management.is_ready(version):
-        if time.monotonic() > deadline:
-            raise ServerError(
-                "not_ready",
-                f"No worker of version {version} was READY within {patience:g} s.",
-                "See the server's logs: an archive that refuses to load says why.",
-            )
-        time.sleep(0.1)
 
 
 def set_default(management: Management, version: str) -> None:

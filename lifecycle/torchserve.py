@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -23,22 +22,12 @@ import psutil  # type: ignore[import-untyped]
 from features.errors import ServerError
 from lifecycle.java import java_home
 from lifecycle.management import MODEL, Management
+from lifecycle.ports import DEFAULT_PORT, JVM_CLASS, check_ports, ports_of
 
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT = ROOT / "config.properties"
 PRODUCTION = ROOT / "infra" / "torchserve" / "production.properties"
 LOG_CONFIG = ROOT / "infra" / "torchserve" / "log4j2.xml"
-DEFAULT_PORT = 8080
-# TorchServe's ports when the inference port is the default one; they keep their distances.
-PORTS = {
-    "inference_address": 8080,
-    "management_address": 8081,
-    "metrics_address": 8082,
-    "grpc_inference_port": 7070,
-    "grpc_management_port": 7071,
-    "initial_worker_port": 9000,
-}
-_JVM_CLASS = "org.pytorch.serve.ModelServer"
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes, macOS's 104
 _DEATH = "Backend worker process died"
 
@@ -53,18 +42,22 @@ class Server:
 
     @property
     def inference_url(self) -> str:
+        """Where photos go."""
         return f"http://127.0.0.1:{self.port}/predictions/{MODEL}"
 
     @property
     def metrics_url(self) -> str:
+        """Where Prometheus reads."""
         return f"http://127.0.0.1:{self.port + 2}/metrics"
 
     @property
     def management(self) -> Management:
+        """Its management API, with the key if it asks for one."""
         return Management(self.port + 1, self.key("management"))
 
     @property
     def worker_log(self) -> Path:
+        """What its workers print."""
         return self.folder / "logs" / "worker.log"
 
     def key(self, kind: str) -> str | None:
@@ -77,6 +70,7 @@ class Server:
 
 
 def server_folder(port: int) -> Path:
+    """The folder of the server on `port`; it need not exist."""
     return ROOT / "build" / "torchserve" / str(port)
 
 
@@ -85,7 +79,7 @@ def running(port: int = DEFAULT_PORT) -> Server | None:
     folder = server_folder(port)
     try:
         pid = int((folder / "tmp" / ".model_server.pid").read_text(encoding="ascii"))
-        alive = _JVM_CLASS in psutil.Process(pid).cmdline()
+        alive = JVM_CLASS in psutil.Process(pid).cmdline()
     except (OSError, ValueError, psutil.Error):
         return None
     return Server(port, folder, pid) if alive else None
@@ -108,7 +102,14 @@ def start(
     archive = archive.resolve()
     version = archive_version(archive)
     home = java_home()
-    _check_ports(port)
+    server = running(port)
+    if server is not None:
+        raise ServerError(
+            "already_running",
+            f"This project's TorchServe already runs on port {port} (pid {server.pid}).",
+            "Use it, stop it with `make stop`, or choose another port: `make serve PORT=9080`.",
+        )
+    check_ports(port)
     folder = _fresh_folder(port)
     settings = _effective_settings(config, port, archive, version, workers)
     properties = folder / "config.properties"
@@ -194,51 +195,6 @@ def log_tail(folder: Path, lines: int = 12) -> str:
     return "\n".join(parts) or f"no logs in {folder}"
 
 
-def _check_ports(port: int) -> None:
-    shift = port - DEFAULT_PORT
-    low, high = min(PORTS.values()) + shift, max(PORTS.values()) + shift
-    if low < 1024 or high > 65535:
-        raise ServerError(
-            "port_out_of_range",
-            f"Port {port} would put TorchServe's other ports at {low} to {high}.",
-            f"Choose a port from {1024 - low + port} to {65535 - high + port}.",
-        )
-    server = running(port)
-    if server is not None:
-        raise ServerError(
-            "already_running",
-            f"This project's TorchServe already runs on port {port} (pid {server.pid}).",
-            "Use it, stop it with `make stop`, or choose another port: `make serve PORT=9080`.",
-        )
-    for key, usual in PORTS.items():
-        if key == "initial_worker_port":
-            continue  # workers listen on sockets in the server's own folder
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", usual + shift))
-            except OSError:
-                raise ServerError(
-                    "port_taken",
-                    f"Port {usual + shift} is taken by {_holder(usual + shift)}.",
-                    "Stop it, or choose another port: `make serve PORT=9080`.",
-                ) from None
-
-
-def _holder(port: int) -> str:
-    """Who listens on `port`, as far as this user may know."""
-    try:
-        for connection in psutil.net_connections("tcp"):
-            taken = connection.laddr and connection.laddr.port == port
-            if taken and connection.status == psutil.CONN_LISTEN and connection.pid:
-                process = psutil.Process(connection.pid)
-                other = "another TorchServe" if _JVM_CLASS in process.cmdline() else process.name()
-                return f"{other} (pid {process.pid}, in {process.cwd()})"
-    except (psutil.Error, OSError):
-        pass
-    return "another process"
-
-
 def _fresh_folder(port: int) -> Path:
     """The server's folder with empty logs and an empty temporary folder of its own."""
     folder = server_folder(port)
@@ -265,9 +221,8 @@ def _effective_settings(
     lines = (line.strip() for line in config.read_text(encoding="utf-8").splitlines())
     pairs = (line.split("=", 1) for line in lines if line and not line.startswith("#"))
     settings = {key.strip(): value.strip() for key, value in pairs}
-    for key, usual in PORTS.items():
-        moved = str(usual + port - DEFAULT_PORT)
-        settings[key] = f"http://127.0.0.1:{moved}" if key.endswith("address") else moved
+    for key, number in ports_of(port).items():
+        settings[key] = f"http://127.0.0.1:{number}" if key.endswith("address") else str(number)
     settings["model_store"] = str(archive.parent)
     settings["metrics_config"] = str(ROOT / settings["metrics_config"])
     settings["load_models"] = f"{MODEL}={archive.name}"

@@ -1,0 +1,249 @@
+"""From a request to its reply: one photo's fault is no neighbour's, and nothing ever raises."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import sys
+from collections.abc import Collection, Mapping
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from features.errors import ArtifactError, MetadataError, PhotoError
+from handlers.predictor import Timings
+from handlers.problem import PROBLEM_TYPE
+from handlers.service import ANSWERED, Reply, description, no_explanations, reply
+from handlers.serving_set import TRAINING_LIBRARIES
+
+ERRORS: dict[bytes, Exception] = {
+    b"blurred": PhotoError("blurred", "The photo is blurred.", "Hold the camera still."),
+    b"huge": PhotoError("too_large", "It is too large.", "Scale it down.", status=413),
+    b"nowhere": MetadataError("out_of_range", "lat is 600 deg north.", "Allowed is -90 to 90."),
+    b"broken": ArtifactError("tampered_archive", "It was changed.", "Fetch it again."),
+    b"bug": ZeroDivisionError("at 6.2518, -75.5636"),
+    b"memory": MemoryError("CUDA at 6.2518"),
+}
+
+
+class StandIn:
+    """A predictor whose photos say what is wrong with them."""
+
+    manifest = SimpleNamespace(version="1.2.3", dataset_hash="d", feature_set="f")
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[bytes, Mapping[str, object] | None, tuple[str, ...]]] = []
+
+    def answer(
+        self,
+        data: bytes,
+        metadata: Mapping[str, object] | None = None,
+        *,
+        include: Collection[str] = (),
+        min_side: int = 512,
+        timings: Timings | None = None,
+    ) -> dict[str, object]:
+        self.asked.append((data, metadata, tuple(include)))
+        if data in ERRORS:
+            raise ERRORS[data]
+        assert timings is not None
+        timings.seconds["decode"] = 0.25
+        return {"pm25_estimate": float("nan") if data == b"nan" else 17.5}
+
+
+def ask(data: bytes, **more: Any) -> tuple[Reply, dict[str, Any]]:
+    answered = reply(StandIn(), {"body": bytearray(data)}, request_id="r-1", **more)
+    return answered, json.loads(answered.body)
+
+
+def test_an_answer_carries_its_time_and_its_request() -> None:
+    answered, content = ask(b"clear")
+    assert (answered.status, answered.media_type) == (200, "application/json")
+    assert content["pm25_estimate"] == 17.5
+    assert content["request_id"] == "r-1"
+    assert 0 <= content["processing_time"] < 10
+    (outcome,) = answered.outcomes
+    assert outcome.code == ANSWERED
+    assert outcome.stages == {"decode": 0.25}
+    assert 0 < outcome.seconds < 10
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "code"),
+    [
+        (b"blurred", 422, "blurred"),
+        (b"huge", 413, "too_large"),
+        (b"nowhere", 422, "out_of_range"),
+        (b"", 400, "missing_photo"),
+        (b"broken", 500, "tampered_archive"),
+        (b"bug", 500, "internal_error"),
+        (b"memory", 500, "internal_error"),
+        (b"nan", 500, "internal_error"),
+    ],
+)
+def test_a_problem_says_what_to_do(data: bytes, status: int, code: str) -> None:
+    answered, content = ask(data)
+    assert (answered.status, answered.media_type) == (status, "application/problem+json")
+    assert content["type"] == PROBLEM_TYPE + code
+    assert content["status"] == status
+    assert content["code"] == code
+    assert content["request_id"] == "r-1"
+    assert content["title"] and content["detail"] and content["how_to_fix"]
+    assert [outcome.code for outcome in answered.outcomes] == [code]
+
+
+@pytest.mark.parametrize("data", [b"bug", b"memory"])
+def test_an_unforeseen_error_is_logged_by_its_place_and_never_by_its_words(
+    data: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        answered, _ = ask(data)
+    assert type(ERRORS[data]).__name__ in caplog.text
+    assert "r-1" in caplog.text
+    assert "test_service.py" in caplog.text
+    for text in (caplog.text, answered.body.decode()):
+        assert "6.25" not in text
+        assert "bug" not in text
+
+
+def test_a_foreseen_error_is_the_client_s_and_not_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        ask(b"nowhere")
+    assert caplog.text == ""
+
+
+def test_several_photos_fail_one_by_one() -> None:
+    parts = {f"image_{i}": bytearray(data) for i, data in enumerate([b"a", *ERRORS, b"nan", b"z"])}
+    answered = reply(StandIn(), parts, request_id="r-1")
+    assert (answered.status, answered.media_type) == (200, "application/json")
+    answers = json.loads(answered.body)["answers"]
+    assert answers[0]["pm25_estimate"] == answers[-1]["pm25_estimate"] == 17.5
+    assert [problem["status"] for problem in answers[1:-1]] == [422, 413, 422, 500, 500, 500, 500]
+    assert [outcome.code for outcome in answered.outcomes][:2] == [ANSWERED, "blurred"]
+
+
+def test_metadata_and_wishes_reach_the_predictor() -> None:
+    predictor = StandIn()
+    reply(predictor, {"image": b"clear", "metadata": {"lat": 1, "return": ["features"]}})
+    assert predictor.asked == [(b"clear", {"lat": 1}, ("features",))]
+
+
+def test_a_request_that_breaks_the_parser_is_a_problem_too() -> None:
+    answered = reply(StandIn(), {7: b"x"}, request_id="r-1")  # type: ignore[dict-item]
+    assert answered.status == 500
+    assert json.loads(answered.body)["code"] == "internal_error"
+
+
+def test_explanations_are_refused_and_the_model_describes_itself() -> None:
+    assert no_explanations("r-1").status == 404
+    assert json.loads(description(StandIn()).body)["model_version"] == "1.2.3"
+
+
+# ---- the archive's entry, with a context of our own in the place of TorchServe's
+
+
+class Metric:
+    def __init__(self, name: str, emitted: list[tuple[str, float, list[str]]]) -> None:
+        self.name = name
+        self.emitted = emitted
+
+    def add_or_update(self, value: float, labels: list[str], request_id: str) -> None:
+        self.emitted.append((self.name, value, labels))
+
+
+class Metrics:
+    """What the entry uses of ts.metrics.metric_cache_yaml_impl.MetricsCacheYamlImpl."""
+
+    def __init__(self) -> None:
+        self.declared: list[str] = []
+        self.emitted: list[tuple[str, float, list[str]]] = []
+
+    def cache_keys(self) -> list[str]:
+        return [f"counter:{name}" for name in self.declared]
+
+    def add_metric_to_cache(self, name: str, unit: str, labels: list[str]) -> None:
+        self.declared.append(name)
+
+    def get_metric(self, name: str) -> Metric:
+        assert name in self.declared
+        return Metric(name, self.emitted)
+
+
+class Context:
+    """What the entry uses of ts.context.Context."""
+
+    system_properties: Mapping[str, Any] = {"model_dir": "anywhere"}
+
+    def __init__(self, *headers: Mapping[str, Any]) -> None:
+        self.headers = headers
+        self.metrics = Metrics()
+        self.status: dict[int, int] = {}
+        self.media_type: dict[int, str] = {}
+
+    def get_request_id(self, idx: int) -> str:
+        return f"r-{idx}"
+
+    def get_all_request_header(self, idx: int) -> Mapping[str, Any]:
+        return self.headers[idx]
+
+    def set_response_status(self, code: int, idx: int) -> None:
+        self.status[idx] = code
+
+    def set_response_content_type(self, idx: int, value: str) -> None:
+        self.media_type[idx] = value
+
+
+@pytest.fixture
+def entry(monkeypatch: pytest.MonkeyPatch) -> Any:
+    pm25_handler = importlib.import_module("handlers.pm25_handler")
+    for name in TRAINING_LIBRARIES:  # which it has just shut out of this process as well
+        if name in sys.modules and sys.modules[name] is None:
+            del sys.modules[name]
+    monkeypatch.setattr(pm25_handler, "_predictor", lambda model_dir: StandIn())
+    return pm25_handler.handle
+
+
+def test_one_bad_item_of_a_batch_fails_alone(entry: Any) -> None:
+    rows = [{"body": b"clear"}, {"body": b"bug"}, {}, {"body": b"blurred"}, {"image": b"clear"}]
+    context = Context({"Content-Type": "image/jpeg", "body": {"content-type": "x"}}, {}, {}, {}, {})
+    assert entry(None, context) is None
+    replies = entry(rows, context)
+    assert all(isinstance(body, bytes) for body in replies)
+    assert list(context.status.values()) == [200, 500, 400, 422, 200]
+    assert [json.loads(body)["request_id"] for body in replies] == [f"r-{i}" for i in range(5)]
+    assert context.media_type[0] == "application/json"
+    assert context.media_type[1] == "application/problem+json"
+    counted = [labels for name, _, labels in context.metrics.emitted if name == "pm25_photos_total"]
+    assert [outcome for _, outcome in counted] == [
+        ANSWERED,
+        "internal_error",
+        "missing_content_type",
+        "blurred",
+        ANSWERED,
+    ]
+
+
+def test_explain_and_describe_headers_change_nothing_for_their_neighbours(entry: Any) -> None:
+    rows = [{"body": b"clear"}, {"body": b"clear"}, {"body": b"clear"}, {}]
+    context = Context({"explain": "True"}, {"describe": "True"}, {}, {"describe": "True"})
+    entry(None, context)
+    replies = [json.loads(body) for body in entry(rows, context)]
+    assert list(context.status.values()) == [404, 200, 200, 200]
+    assert replies[1]["pm25_estimate"] == replies[2]["pm25_estimate"] == 17.5
+    assert replies[3]["model_version"] == "1.2.3"
+
+
+def test_processing_times_are_counted_cumulatively(entry: Any) -> None:
+    context = Context({})
+    entry(None, context)
+    entry([{"body": b"clear"}], context)
+    within = [labels[1] for name, _, labels in context.metrics.emitted if "_le_" in name]
+    bounds = [float(bound) for bound in within]
+    assert bounds == sorted(bounds)
+    assert bounds[-1] == float("inf")
+    stages = {labels[1] for name, _, labels in context.metrics.emitted if "stage" in name}
+    assert stages == {"all", "decode"}
