@@ -70,7 +70,7 @@ def test_one_photo_a_session_is_mapies_split_conformal(n: int, level: float) -> 
 @pytest.mark.parametrize("level", INTERVAL_LEVELS)
 def test_coverage_of_exchangeable_photos_is_the_level(level: float) -> None:
     rng = np.random.default_rng(0)
-    n, trials = 120, 400
+    n, trials = 120, 200
     covered = [
         coverage(table_of(rng.standard_t(4, n)), rng.standard_t(4, 50), level).mean()
         for _ in range(trials)
@@ -91,12 +91,12 @@ def clustered(rng: np.random.Generator, n_sessions: int) -> tuple[np.ndarray, np
 def test_coverage_of_new_sessions_is_the_level() -> None:
     rng = np.random.default_rng(1)
     covered = []
-    for _ in range(200):
+    for _ in range(120):
         table = table_of(*clustered(rng, 60))
         scores, sessions = clustered(rng, 60)
         inside = coverage(table, scores, 0.9)
         covered.append(np.average(inside, weights=session_weights(sessions)))
-    error = 4.0 * np.std(covered) / np.sqrt(200)
+    error = 4.0 * np.std(covered) / np.sqrt(120)
     assert 0.9 - error < np.mean(covered) < 0.9 + 2.0 / 61 + error
     assert 0.88 < np.mean(covered) < 0.945
 
@@ -105,7 +105,7 @@ def test_calibrating_on_photos_of_the_same_sessions_would_promise_too_much() -> 
     """Why scores must be out of fold by session: errors inside a seen session are smaller."""
     rng = np.random.default_rng(2)
     naive, honest = [], []
-    for _ in range(100):
+    for _ in range(40):
         scores, sessions = clustered(rng, 60)
         within = scores - np.array([scores[sessions == s].mean() for s in range(60)])[sessions]
         new, _ = clustered(rng, 60)
