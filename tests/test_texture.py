@@ -66,6 +66,7 @@ def test_glcm_and_properties_equal_scikit_image(distance: int) -> None:
         np.testing.assert_allclose(values[k], theirs, rtol=1e-9)
 
 
+@settings(max_examples=40)
 @given(grey=greys, distance=st.sampled_from(texture.DISTANCES))
 def test_even_and_odd_reference_rows_together_are_all_rows(
     grey: NDArray[np.uint8], distance: int
@@ -131,6 +132,7 @@ def test_lbp_labels_turn_and_mirror_with_the_picture(
 
 
 @given(grey=greys)
+@settings(max_examples=30)
 def test_every_second_row_of_patterns_is_every_second_row(grey: NDArray[np.uint8]) -> None:
     for points, radius in ((8, 1), (16, 2)):
         np.testing.assert_array_equal(
