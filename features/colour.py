@@ -64,8 +64,17 @@ _WITH_COLOURFULNESS = ("picture", "sky", "far", "near")
 _WITH_BLUE_RED = ("upper_sky", "horizon_sky", "far", "near")
 
 
-def _sign(region: str) -> Literal[-1, 0]:
-    return 0 if region == "near" else -1
+# Haze draws colour towards that of the airlight. Only where this is whiter than the scene does
+# saturation fall: grey roofs under a blue sky gain some. So the ground's sign is open.
+_SIGN: dict[str, Literal[-1, 0]] = {
+    "picture": -1,
+    "sky": -1,
+    "upper_sky": -1,
+    "horizon_sky": -1,
+    "far": 0,
+    "mid": 0,
+    "near": 0,
+}
 
 
 FAMILY = FeatureFamily(
@@ -80,14 +89,14 @@ FAMILY = FeatureFamily(
                     f"{region}_saturation_mean",
                     "1",
                     f"mean HSV saturation {_PLACES[region]}",
-                    _sign(region),
+                    _SIGN[region],
                     _GU,
                 ),
                 Feature(
                     f"{region}_saturation_sd",
                     "1",
                     f"standard deviation of HSV saturation {_PLACES[region]}",
-                    _sign(region),
+                    _SIGN[region],
                     _GU,
                 ),
             )
@@ -102,7 +111,7 @@ FAMILY = FeatureFamily(
                     f"{region}_chroma_mean",
                     "C*",
                     f"mean CIE chroma √(a*² + b*²) {_PLACES[region]}",
-                    _sign(region),
+                    _SIGN[region],
                     _CIE,
                 ),
             )
@@ -112,7 +121,7 @@ FAMILY = FeatureFamily(
                 f"{region}_colourfulness",
                 "1",
                 f"√(σ²rg + σ²yb) + 0.3 √(μ²rg + μ²yb) [sRGB codes] {_PLACES[region]}",
-                _sign(region),
+                _SIGN[region],
                 _HASLER,
             )
             for region in _WITH_COLOURFULNESS
@@ -166,14 +175,14 @@ FAMILY = FeatureFamily(
             "far_near_saturation_log_ratio",
             "1",
             "ln of mean saturation in the far band over that in the near band",
-            -1,
+            0,
             _KOSCHMIEDER,
         ),
         Feature(
             "far_near_chroma_log_ratio",
             "1",
             "ln of mean chroma in the far band over that in the near band",
-            -1,
+            0,
             _KOSCHMIEDER,
         ),
         Feature(

@@ -250,7 +250,10 @@ def _confidence(
     in_sky = (terms @ is_sky).astype(np.float64)
     in_ground = terms.sum(axis=1) - in_sky
     colour = 128 + in_sky[1:4] / in_sky[0]
-    smoothness = float(np.clip((2.4 - in_sky[10] / in_sky[0]) / 0.3, 0, 1))
+    # Broken clouds are as rough as foliage or paving, but the sky between them is blue.
+    blueness = np.clip((colour[2] / max(colour[0], 1.0) - 1.05) / 0.2, 0, 1)
+    roughest = 2.4 + 0.4 * blueness
+    smoothness = float(np.clip((roughest - in_sky[10] / in_sky[0]) / 0.3, 0, 1))
     likeness = smoothness * _looks_like_sky(colour)
 
     edged = np.flatnonzero((skyline > 3) & (skyline < height - 3))

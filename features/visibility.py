@@ -142,13 +142,18 @@ FAMILY = FeatureFamily(
             0,
             _LIU,
         ),
-        Feature("sky_fraction", "1", "share of the picture that is sky", 0, _LIU),
+        Feature(
+            "sky_fraction",
+            "1",
+            "share of the picture that is sky: what haze hides counts as sky",
+            1,
+            _LIU,
+        ),
         Feature(
             "skyline_roughness",
             "1",
-            "mean absolute step of the skyline between columns, over the picture's height: "
-            "distant roofs and ridges vanish in haze",
-            -1,
+            "mean absolute step of the skyline between columns, over the picture's height",
+            0,
             _LIU,
         ),
         Feature("sky_confidence", "1", "how clearly sky and ground part [0..1]", -1, _LIU),
