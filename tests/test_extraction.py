@@ -221,7 +221,9 @@ def stored(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in range(1, 6))]
+)
 def test_a_killed_run_goes_on_where_it_ended(tmp_path: Path, seed: int) -> None:
     rows = photos(tmp_path / "photos", 60)
     with FeatureStore(tmp_path / "uninterrupted.sqlite") as store:
