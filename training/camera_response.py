@@ -81,8 +81,8 @@ def develop(light: Floats, camera: CameraResponse, seed: int) -> NDArray[np.uint
         picture[..., channel] *= falloff
         picture[..., channel] += grain
     np.clip(picture, 0, CODES - 1, out=picture)
-    pixels: NDArray[np.uint8] = _tone_table(camera.contrast)[picture.astype(np.uint16)]
-    return pixels
+    codes = _tone_table(camera.contrast).take(picture.astype(np.uint16), mode="clip")
+    return np.asarray(codes, np.uint8)
 
 
 def _tone_table(contrast: float) -> NDArray[np.uint8]:

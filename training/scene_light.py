@@ -13,7 +13,7 @@ from training.canvas import TILE_SIDE, Floats, noise_tile, sample_noise, weighte
 from training.scenery import Place, Scenery, paint_place
 
 SKY_GRID = 8  # sky colours vary slowly: one sample in 8 × 8 pixels, then bilinear
-LAMPLIGHT = np.array([0.060, 0.043, 0.023], np.float32)  # radiance of a lit window at dusk
+LAMPLIGHT = np.array([0.035, 0.025, 0.013], np.float32)  # radiance of a lit window at dusk
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def _lit_surfaces(scenery: Scenery, sun: Sunlight, moment: Moment) -> Floats:
     light *= scenery.albedo
     dusk = float(np.clip((4 - moment.sun_elevation_deg) / 8, 0, 1))
     if dusk > 0:
-        # Panes differ in depth of glass; the deepest fifth of them are lit rooms.
+        # Panes differ in depth of glass; the deepest quarter of them are lit rooms.
         light[scenery.glass > 0.85] += dusk * LAMPLIGHT
     return np.asarray(light)
 
