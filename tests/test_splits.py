@@ -276,3 +276,6 @@ def test_the_real_sets_split_as_they_are_described() -> None:
     assert months.name == "milan from 2025-04-01"
     assert Counter(rows[i].site for i in months.train)["milan"] + len(months.test) == 305
     assert len(unseen_sites(rows)) == 7
+    # ten photos of Greater Noida stand in two sessions each; no split may put them on both sides
+    for fold in [*unseen_days(rows), months, *unseen_sites(rows)]:
+        assert not {rows[i].sha256 for i in fold.train} & {rows[i].sha256 for i in fold.test}
