@@ -38,8 +38,7 @@ class Distribution:
     ) -> Distribution:
         """Counts `codes` (H, W) < L within `regions` (H, W) < R; `shape` is (R, L), R·L ≤ 65536."""
         n_regions, n_levels = shape
-        first = (np.arange(256) * n_levels).astype(np.uint16)
-        joint = cv2.add(codes, cv2.LUT(regions, first))
+        joint = regions.astype(np.uint16) * np.uint16(n_levels) + codes
         size = n_regions * n_levels
         counts = cv2.calcHist([joint], [0], None, [size], [0, size])
         return cls(counts.reshape(shape).astype(np.float64), minimum)

@@ -1,7 +1,7 @@
 """The photograph as light: the planes that several feature families read, each computed once.
 
 Haze mixes in linear light, people and cameras see in sRGB: whoever computes a transmission
-takes linear light, whoever measures contrast as it is seen takes `lightness`.
+takes linear light (`SRGB_TO_LINEAR`), whoever measures contrast as it is seen takes `lightness`.
 
 A plane is computed when it is first asked for, so that a family nobody runs costs nothing.
 Luminance is summed in whole numbers, 65535 codes for [0..1], from one table per channel:
@@ -48,11 +48,9 @@ class Light:
     quarter         (H // 4, W // 4, 3) uint8, mean of 4 × 4 pixels: colour without pixel noise
     saturation      (H // 4, W // 4) float32, HSV saturation [0..1] of `quarter`
     value           (H // 4, W // 4) float32, HSV value [0..1] of `quarter`
-    linear          (H, W, 3) float32, linear RGB [0..1] (IEC 61966-2-1)
     luminance       (H, W)    float32, relative luminance Y [0..1] (Rec. 709 primaries)
     lightness       (H, W)    float32, CIE L* [0..100]
     lightness_code  (H, W)    uint16, L* as a code 0..4095 (for histograms)
-    hsv             (H, W, 3) float32, hue [deg 0..360], saturation [0..1], value [0..1]
     grey            (H, W)    uint8, L* as a code 0..255 (for histograms, GLCM and LBP)
     """
 
@@ -83,11 +81,6 @@ class Light:
         return saturation
 
     @cached_property
-    def linear(self) -> NDArray[np.float32]:
-        plane: NDArray[np.float32] = cv2.LUT(self.srgb, SRGB_TO_LINEAR)
-        return plane
-
-    @cached_property
     def luminance_code(self) -> NDArray[np.uint16]:
         """(H, W) uint16, relative luminance in 65535ths."""
         red, green, blue = (
@@ -116,13 +109,6 @@ class Light:
         plane: NDArray[np.uint8] = cv2.LUT(self.luminance_code, _LIGHTNESS_U8)
         return plane
 
-    @cached_property
-    def hsv(self) -> NDArray[np.float32]:
-        plane: NDArray[np.float32] = cv2.cvtColor(
-            self.srgb.astype(np.float32) / 255.0, cv2.COLOR_RGB2HSV
-        )
-        return plane
-
 
 def light_of(pixels: NDArray[np.uint8]) -> Light:
     """The light of `pixels`, an sRGB picture (H, W, 3) uint8 in RGB order."""
@@ -130,11 +116,23 @@ def light_of(pixels: NDArray[np.uint8]) -> Light:
 
 
 def quarter_of(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Means of 4 × 4 pixels, (H // 4, W // 4[, 3]); up to three rows at the lower border go."""
-    height, width = plane.shape[:2]
-    rows, columns = max(1, height // 4), max(1, width // 4)
-    whole = plane[: 4 * rows]
-    if width % 4 == 0:  # twice a half costs a quarter of one step, and rounds twice
-        whole = cv2.resize(whole, (width // 2, 2 * rows), interpolation=cv2.INTER_AREA)
-    means: NDArray[np.uint8] = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)
+    """Means of 4 × 4 pixels, (H // 4, W // 4[, 3]); up to three rows at the lower border go.
+
+    Where the width is no multiple of 4, cells counted from the left and from the right border
+    are averaged: a mirrored picture gives the mirrored cells.
+    """
+    rows, columns = 4 * (plane.shape[0] // 4), 4 * (plane.shape[1] // 4)
+    if columns == plane.shape[1]:
+        return _half(_half(plane[:rows]))
+    left, right = plane[:rows, :columns], plane[:rows, -columns:]
+    means: NDArray[np.uint8] = cv2.addWeighted(
+        _half(_half(left)), 0.5, _half(_half(right)), 0.5, 0.0
+    )
     return means
+
+
+def _half(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Twice a half costs a third of a quarter at once."""
+    size = (plane.shape[1] // 2, plane.shape[0] // 2)
+    half: NDArray[np.uint8] = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    return half

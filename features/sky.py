@@ -40,6 +40,7 @@ _GRADIENT_WEIGHT = 0.5
 
 _MIN_SKY = 0.03  # of the picture: less is not called a sky
 _MIN_GROUND = 0.01
+_SAMPLED = 4  # every so many rows the two laws are fitted to
 _BELOW_EDGE = 6  # quarter-size rows under an edge that are asked whether they are ground
 
 _FAR_SHARE, _MID_SHARE = 0.12, 0.40  # of the rows from horizon to lower border
@@ -72,8 +73,8 @@ class PictureGeometry:
         rows, columns = max(1, height // 4), max(1, width // 4)
         # Each cell asks the two pixels beside its centre in both directions, and takes the
         # nearer band: the picture and its mirror image then give mirrored zones.
-        centre = (np.arange(columns) + 0.5) * (width / columns) - 0.5
-        left, right = np.floor(centre).astype(np.intp), np.ceil(centre).astype(np.intp)
+        left = ((2 * np.arange(columns) + 1) * width - columns) // (2 * columns)
+        right = width - 1 - left[::-1]
         upper, lower = self.bands[1 : 4 * rows : 4], self.bands[2 : 4 * rows : 4]
         pair = np.maximum(upper, lower)
         bands = np.maximum(pair[:, left], pair[:, right])
@@ -122,10 +123,11 @@ def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], floa
         return np.full(width, height), 0.5 * _looks_like_sky(quarter.reshape(-1, 3).mean(axis=0))
 
     terms = _polynomial(quarter, gradient)
-    sums = _sums_by_level(terms, level)
+    sample = terms.reshape(len(terms), height, width)[:, ::_SAMPLED].reshape(len(terms), -1)
+    sums = _sums_by_level(sample, level[::_SAMPLED])
     upper = np.cumsum(sums, axis=0)[:n_levels]
     laws = _Laws.of(upper), _Laws.of(sums.sum(axis=0) - upper)
-    size = np.ceil(height / 2) * width
+    size = sample.shape[1]
     possible = (laws[0].n >= _MIN_SKY * size) & (laws[1].n >= _MIN_GROUND * size)
     if not possible.any():
         all_sky = laws[1].n[-1] < _MIN_GROUND * size
@@ -141,7 +143,7 @@ def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], floa
     skyline[skyline < _MIN_SKY * height] = 0
     if skyline.mean() < _MIN_SKY * height:
         return np.zeros(width, np.int64), 0.0
-    return skyline, _confidence(quarter, terms, skyline)
+    return skyline, _confidence(quarter, sample, skyline)
 
 
 def _gradient(quarter: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -170,11 +172,10 @@ def _polynomial(quarter: NDArray[np.uint8], gradient: NDArray[np.uint8]) -> NDAr
 
 
 def _sums_by_level(terms: NDArray[np.float32], level: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """(levels + 1, 11) the terms summed over the pixels of each level, in every second row."""
-    some = terms.reshape(len(terms), *level.shape)[:, ::2].reshape(len(terms), -1)
+    """(levels + 1, 11) the terms summed over the pixels of each level."""
     levels = np.arange(len(_THRESHOLDS) + 1, dtype=np.uint8)
-    members = (level[::2].ravel() == levels[:, None]).astype(np.float32)
-    sums: NDArray[np.float64] = (members @ some.T).astype(np.float64)
+    members = (level.ravel() == levels[:, None]).astype(np.float32)
+    sums: NDArray[np.float64] = (members @ terms.T).astype(np.float64)
     return sums
 
 
@@ -242,13 +243,13 @@ def _median5(skyline: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _confidence(
-    quarter: NDArray[np.uint8], terms: NDArray[np.float32], skyline: NDArray[np.int64]
+    quarter: NDArray[np.uint8], sample: NDArray[np.float32], skyline: NDArray[np.int64]
 ) -> float:
     """Smooth, coloured like a sky, and set off from what lies below: the product of the three."""
     height = len(quarter)
-    is_sky = (np.arange(height)[:, None] < skyline).astype(np.float32).ravel()
-    in_sky = (terms @ is_sky).astype(np.float64)
-    in_ground = terms.sum(axis=1) - in_sky
+    row = np.arange(0, height, _SAMPLED)[:, None]
+    is_sky = (row < skyline).astype(np.float32).ravel()
+    in_sky, in_ground = (sample @ np.stack([is_sky, 1 - is_sky], axis=1)).T.astype(np.float64)
     colour = 128 + in_sky[1:4] / in_sky[0]
     # Broken clouds are as rough as foliage or paving, but the sky between them is blue.
     blueness = np.clip((colour[2] / max(colour[0], 1.0) - 1.05) / 0.2, 0, 1)
@@ -259,12 +260,12 @@ def _confidence(
     edged = np.flatnonzero((skyline > 3) & (skyline < height - 3))
     if len(edged) == 0:
         return 0.5 * likeness
-    ground = 128 + in_ground[1:4] / in_ground[0]
+    ground = 128 + in_ground[1:4] / max(in_ground[0], 1.0)
     if colour.max() < 0.5 * ground.max() and colour[2] < 1.15 * colour[0]:
         return 0.0  # much darker than the ground and not blue: shade, not sky
-    row = skyline[edged]
-    above = quarter[row - 3, edged].astype(np.int16)
-    below = quarter[row + 2, edged].astype(np.int16)
+    edge = skyline[edged]
+    above = quarter[edge - 3, edged].astype(np.int16)
+    below = quarter[edge + 2, edged].astype(np.int16)
     step = float(np.median(np.abs(above - below).max(axis=1)))
     confidence = likeness * (1.0 - float(np.exp(-step / 10.0)))
     return confidence if confidence >= 0.05 else 0.0
@@ -283,8 +284,9 @@ def _looks_like_sky(colour: NDArray[np.float64]) -> float:
 def _fine_skyline(grey: NDArray[np.uint8], coarse: NDArray[np.int64]) -> NDArray[np.int32]:
     """(W,) the skyline to the pixel: the first strong step of lightness near the coarse one."""
     height, width = grey.shape
-    cell = ((np.arange(width) + 0.5) * (len(coarse) / width)).astype(np.intp)
-    start = 4 * coarse[cell]
+    cell = (2 * np.arange(width) + 1) * len(coarse) // (2 * width)
+    nearest = np.minimum(coarse[cell], coarse[len(coarse) - 1 - cell[::-1]])
+    start = 4 * nearest
     window = np.clip(start + np.arange(-6, 18)[:, None], 0, height - 1)
     light = grey.ravel().take(window * width + np.arange(width)).astype(np.int16)
     pairs = light[:-1] + light[1:]
@@ -293,7 +295,7 @@ def _fine_skyline(grey: NDArray[np.uint8], coarse: NDArray[np.int64]) -> NDArray
     fine = window[(2 * step >= strongest).argmax(axis=0) + 2, np.arange(width)]
     skyline = np.where(strongest >= 6, fine, start)
     skyline[start == 0] = 0
-    skyline[coarse[cell] >= height // 4] = height
+    skyline[nearest >= height // 4] = height
     fitting: NDArray[np.int32] = np.minimum(skyline, height).astype(np.int32)
     return fitting
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from features.distribution import Distribution
 from features.light import LIGHTNESS_LEVELS, SRGB_TO_LINEAR, Light
 from features.schema import Feature, FeatureFamily
-from features.sky import HORIZON_SKY, UPPER_SKY, PictureGeometry
+from features.sky import HORIZON_SKY, N_ZONES, UPPER_SKY, PictureGeometry
 
 _KOSCHMIEDER = "Koschmieder 1924"
 _LIU = "Liu et al. 2016, doi:10.1371/journal.pone.0145955"
@@ -180,7 +182,7 @@ def visibility_features(light: Light, geometry: PictureGeometry) -> dict[str, fl
     )
     values = dict(zip(FAMILY.names, table.ravel().tolist(), strict=False))
 
-    upper, horizon = (_zone_luminance(light, geometry, zone) for zone in (UPPER_SKY, HORIZON_SKY))
+    upper, horizon = _zone_luminances(light, geometry)[[UPPER_SKY, HORIZON_SKY]].tolist()
     black = np.clip(1.0 - low / max(horizon, _LUMINANCE_FLOOR), -1.0, 1.0)
     weber, edge, contrast = _skyline_features(
         light, geometry, float(regions.mean(_LUMINANCE)[_NEAR])
@@ -202,13 +204,17 @@ def visibility_features(light: Light, geometry: PictureGeometry) -> dict[str, fl
     }
 
 
-def _zone_luminance(light: Light, geometry: PictureGeometry, zone: int) -> float:
-    cells = np.flatnonzero(geometry.zones.ravel() == zone)
-    if 16 * len(cells) < _MIN_PIXELS:
-        return float("nan")
-    colours = light.quarter.reshape(-1, 3).take(cells, axis=0)
-    linear = SRGB_TO_LINEAR[colours].mean(axis=0, dtype=np.float64)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
+def _zone_luminances(light: Light, geometry: PictureGeometry) -> NDArray[np.float64]:
+    """(6,) mean relative luminance of each zone, nan where it has too few cells."""
+    red, green, blue = (
+        cv2.LUT(channel, SRGB_TO_LINEAR * np.float32(weight))
+        for channel, weight in zip(cv2.split(light.quarter), (0.2126, 0.7152, 0.0722), strict=True)
+    )
+    zones = geometry.zones.ravel()
+    sums = np.bincount(zones, (red + green + blue).ravel(), N_ZONES)
+    cells = np.bincount(zones, minlength=N_ZONES)
+    means: NDArray[np.float64] = sums / np.where(16 * cells < _MIN_PIXELS, np.nan, cells)
+    return means
 
 
 def _log_ratio(part: float, whole: float) -> float:

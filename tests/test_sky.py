@@ -1,0 +1,141 @@
+"""Where the sky ends, and how the ground is ordered by depth."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from features.light import light_of
+from features.sky import (
+    FAR,
+    HORIZON_SKY,
+    MID,
+    N_ZONES,
+    NEAR,
+    SKY,
+    UPPER_SKY,
+    PictureGeometry,
+    picture_geometry,
+)
+from tests.landscape import DATASETS, landscape, re_encoded, real_photo
+
+
+def geometry_of(pixels: NDArray[np.uint8]) -> PictureGeometry:
+    return picture_geometry(light_of(pixels))
+
+
+@pytest.mark.parametrize("size", [(480, 640), (640, 480), (304, 640), (640, 427), (427, 640)])
+@pytest.mark.parametrize("extinction", [0.1, 0.7])
+def test_the_skyline_is_found_to_a_few_pixels(size: tuple[int, int], extinction: float) -> None:
+    pixels, skyline = landscape(extinction, height=size[0], width=size[1])
+    geometry = geometry_of(pixels)
+    assert geometry.confidence > 0.5
+    assert np.median(np.abs(geometry.skyline - skyline)) <= 2
+    assert np.mean(np.abs(geometry.skyline - skyline) > 8) < 0.15
+
+
+@settings(max_examples=10, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.05, 3.0), st.floats(0.15, 0.7))
+def test_bands_order_every_column_from_sky_to_near(
+    seed: int, extinction: float, horizon: float
+) -> None:
+    pixels, _ = landscape(extinction, seed=seed, horizon=horizon, height=240, width=320)
+    geometry = geometry_of(pixels)
+    bands = geometry.bands
+    assert bands.shape == pixels.shape[:2]
+    assert (np.diff(bands.astype(int), axis=0) >= 0).all()
+    assert np.array_equal((bands == SKY).sum(axis=0), geometry.skyline)
+    assert set(np.unique(bands)) <= {SKY, FAR, MID, NEAR}
+    assert 0.0 <= geometry.confidence <= 1.0
+
+
+@pytest.mark.parametrize("extinction", [0.1, 1.0, 4.0])
+@pytest.mark.parametrize("width", [640, 480, 427, 426])
+def test_a_mirrored_picture_has_the_mirrored_geometry(extinction: float, width: int) -> None:
+    pixels, _ = landscape(extinction, width=width)
+    geometry = geometry_of(pixels)
+    mirrored = geometry_of(pixels[:, ::-1])
+    assert np.array_equal(mirrored.bands[:, ::-1], geometry.bands)
+    assert np.array_equal(mirrored.zones[:, ::-1], geometry.zones)
+    assert mirrored.confidence == pytest.approx(geometry.confidence, rel=1e-6)
+
+
+def test_haze_that_hides_the_distance_moves_the_bands_little() -> None:
+    clear, hazy = (geometry_of(landscape(extinction)[0]) for extinction in (0.1, 3.0))
+    for band in (MID, NEAR):
+        first_clear, first_hazy = (
+            np.median((geometry.bands < band).sum(axis=0)) for geometry in (clear, hazy)
+        )
+        assert abs(first_clear - first_hazy) <= 0.1 * 480
+    assert hazy.confidence > 0.0
+
+
+def test_re_encoding_keeps_the_skyline() -> None:
+    pixels, _ = landscape(0.5)
+    moved = np.abs(geometry_of(pixels).skyline - geometry_of(re_encoded(pixels, 70)).skyline)
+    assert np.mean(moved > 2) < 0.05
+
+
+def test_zones_part_the_sky_by_height_and_repeat_the_bands() -> None:
+    geometry = geometry_of(landscape(0.2)[0])
+    zones = geometry.zones
+    assert zones.shape == (120, 160)
+    assert zones.max() < N_ZONES
+    assert zones[0].max() == UPPER_SKY
+    lowest = (zones == HORIZON_SKY).any(axis=0)
+    assert lowest.mean() > 0.9
+    assert (np.diff(zones.astype(int), axis=0)[:20] >= 0).all()
+    ground = geometry.bands[2::4, 1::4] > SKY
+    assert np.mean((zones >= 3) == ground) > 0.98
+
+
+def test_rough_pictures_have_no_sky() -> None:
+    blocks = np.random.default_rng(0).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    geometry = geometry_of(np.kron(blocks, np.ones((8, 8, 1), np.uint8)))
+    assert geometry.confidence == 0.0
+    assert not geometry.skyline.any()
+    assert {int(band) for band in np.unique(geometry.bands)} == {FAR, MID, NEAR}
+
+
+@pytest.mark.parametrize("colour", [(90, 150, 60), (150, 40, 120)])
+def test_a_plain_wall_in_a_colour_no_sky_has_is_no_sky(colour: tuple[int, int, int]) -> None:
+    geometry = geometry_of(np.full((480, 640, 3), colour, np.uint8))
+    assert geometry.confidence == 0.0
+    assert not geometry.skyline.any()
+
+
+def test_nothing_but_sky_has_no_ground() -> None:
+    blue = np.linspace((90, 130, 200), (150, 180, 220), 480).round().astype(np.uint8)
+    geometry = geometry_of(np.repeat(blue[:, None], 640, axis=1))
+    assert geometry.confidence == 0.5
+    assert (geometry.skyline == 480).all()
+    assert not geometry.bands.any()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "india_nepal/images/dimapur_20230202_0900_07.jpg",
+        "india_nepal/images/delhi_20230207_1400_10.jpg",
+    ],
+)
+def test_photos_of_trees_and_pavement_have_no_sky(name: str) -> None:
+    geometry = geometry_of(real_photo(name))
+    assert geometry.confidence == 0.0
+    assert not geometry.skyline.any()
+
+
+def test_one_camera_keeps_one_skyline_by_day_and_by_night() -> None:
+    labels = DATASETS / "milan" / "labels.csv"
+    if not labels.exists():
+        pytest.skip("the Milan photos are not here")
+    with labels.open() as lines:
+        files = [row["file"] for row in csv.DictReader(lines)][::12]
+    rows = [float(np.median(geometry_of(real_photo(f"milan/{name}")).skyline)) for name in files]
+    # Its roofs stand 133 rows below the upper border of 304.
+    assert np.mean(np.abs(np.array(rows) - 134) < 16) >= 0.9
