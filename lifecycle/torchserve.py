@@ -6,6 +6,7 @@ build/torchserve/<port>, which holds its effective configuration, logs, keys and
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -150,7 +151,7 @@ def wait_until_ready(
     """
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
-        if not psutil.pid_exists(server.pid):
+        if running(server.port) is None:
             raise _failure("server_died", "TorchServe ended while it was starting.", server.folder)
         try:
             if server.management.is_ready(version):
@@ -172,13 +173,7 @@ def stop(port: int = DEFAULT_PORT) -> bool:
     """
     server = running(port)
     if server is not None:
-        jvm = psutil.Process(server.pid)
-        family = [jvm, *jvm.children(recursive=True)]
-        jvm.send_signal(signal.SIGTERM)
-        _, alive = psutil.wait_procs(family, timeout=10)
-        for process in alive:
-            process.kill()
-        psutil.wait_procs(alive, timeout=5)
+        _end(server.pid)
     folder = server_folder(port)
     shutil.rmtree(folder / "tmp", ignore_errors=True)
     (folder / "key_file.json").unlink(missing_ok=True)
@@ -292,6 +287,21 @@ def _worker_gave_up(worker_log: Path, version: str, offset: int) -> bool:
         return False
     lines = worker_log.read_bytes()[offset:].decode(errors="replace").splitlines()
     return any(f"-{MODEL}_{version}-" in line and _DEATH in line for line in lines)
+
+
+def _end(pid: int) -> None:
+    """Ask the JVM to end, give it and its workers ten seconds, then end what is left."""
+    try:
+        jvm = psutil.Process(pid)
+        family = [jvm, *jvm.children(recursive=True)]
+        jvm.send_signal(signal.SIGTERM)
+    except psutil.NoSuchProcess:
+        return
+    _, alive = psutil.wait_procs(family, timeout=10)
+    for process in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    psutil.wait_procs(alive, timeout=5)
 
 
 def _failure(code: str, what: str, folder: Path) -> ServerError:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from features.errors import ArtifactError
-from training.package import ENTRY, PACKAGES, ROOT, build_archive, content_hash
+from training.package import ENTRY, PACKAGES, ROOT, build_archive, content_hash, repackage
 
 
 @pytest.fixture
@@ -137,6 +137,39 @@ def test_without_an_artifact_there_is_no_archive(tmp_path: Path) -> None:
         build_archive(tmp_path / "nowhere", "1.2.3", tmp_path / "store")
     assert caught.value.code == "no_artifact"
     assert not (tmp_path / "store").exists()
+
+
+def test_repackaging_keeps_the_artifact_and_takes_the_code_at_hand(
+    archive: Path, code: Path, tmp_path: Path
+) -> None:
+    change_entry(tmp_path, code)
+    old, new = contents(archive), contents(repackage(archive, "0.0.2", tmp_path, code=code))
+    assert new["pm25_handler.py"] == old["pm25_handler.py"] + b"# changed\n"
+    assert json.loads(new["artifact/manifest.json"])["version"] == "0.0.2"
+    kept = {name for name in old if name.startswith("artifact/")} - {"artifact/manifest.json"}
+    assert kept and all(new[name] == old[name] for name in kept)
+
+
+def test_code_that_computes_other_numbers_is_not_packaged(
+    archive: Path, code: Path, tmp_path: Path
+) -> None:
+    """The golden vectors travel with the artefact: what moves them is no repackaging."""
+    with (code / "features" / "light.py").open("a") as source:
+        source.write("\n_true_light_of = light_of\n")
+        source.write("\ndef light_of(pixels):\n    return _true_light_of(255 - pixels)\n")
+    with pytest.raises(ArtifactError):
+        repackage(archive, "0.0.2", tmp_path / "store", code=code)
+    assert not (tmp_path / "store").exists()
+
+
+def test_what_is_no_archive_cannot_be_repackaged(tmp_path: Path) -> None:
+    (tmp_path / "text.mar").write_text("no zip")
+    with zipfile.ZipFile(tmp_path / "empty.mar", "w"):
+        pass
+    for name in ("text.mar", "empty.mar", "missing.mar"):
+        with pytest.raises(ArtifactError) as caught:
+            repackage(tmp_path / name, "0.0.2", tmp_path / "store")
+        assert caught.value.code == "broken_archive"
 
 
 def test_the_entry_defines_no_class() -> None:

@@ -19,12 +19,14 @@ import zipfile
 from pathlib import Path
 
 from features.errors import ArtifactError
+from handlers.artifact import MANIFEST, write_manifest
+from training.archive import RunningArchive
 
 MODEL = "pm25"
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("features", "handlers")
 ENTRY = "handlers/pm25_handler.py"
-_MANIFEST = "MAR-INF/MANIFEST.json"
+_SERVER_MANIFEST = "MAR-INF/MANIFEST.json"
 _VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
 
@@ -57,6 +59,26 @@ def build_archive(artifact_folder: Path, version: str, out: Path, *, code: Path 
     return target
 
 
+def repackage(source: Path, version: str, out: Path, *, code: Path = ROOT) -> Path:
+    """Build `version` from the artefact inside the archive `source` and the code below `code`.
+
+    Needs no data. Raises ArtifactError: broken_archive, and whatever the new archive says when it
+    refuses to load: a golden vector moved, or the code computes another feature set.
+    """
+    with tempfile.TemporaryDirectory(prefix="pm25-package-") as scratch:
+        artifact = _unpack_artifact(source, Path(scratch))
+        manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
+        write_manifest(artifact, version, manifest["feature_set"], manifest["dataset_hash"])
+        built = build_archive(artifact, version, Path(scratch) / "built", code=code)
+        with RunningArchive(built):
+            pass  # it has recomputed its golden vectors
+        out.mkdir(parents=True, exist_ok=True)
+        target = out / built.name
+        shutil.copyfile(built, target.with_suffix(".mar.part"))
+    target.with_suffix(".mar.part").replace(target)
+    return target
+
+
 def content_hash(archive: Path) -> str:
     """SHA-256 over `artifact/` and the bundled code of an archive: the name of what it computes.
 
@@ -65,9 +87,28 @@ def content_hash(archive: Path) -> str:
     whole = hashlib.sha256()
     with zipfile.ZipFile(archive) as mar:
         for name in sorted(mar.namelist()):
-            if not name.endswith("/") and name != _MANIFEST:
+            if not name.endswith("/") and name != _SERVER_MANIFEST:
                 whole.update(f"{name}\0{hashlib.sha256(mar.read(name)).hexdigest()}\n".encode())
     return whole.hexdigest()
+
+
+def _unpack_artifact(source: Path, folder: Path) -> Path:
+    """Write `artifact/` of the archive `source` into `folder` and return it."""
+    try:
+        with zipfile.ZipFile(source) as mar:
+            inside = [name for name in mar.namelist() if name.startswith("artifact/")]
+            mar.extractall(folder, inside)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise ArtifactError(
+            "broken_archive",
+            f"{source} cannot be read ({error}).",
+            "Name another archive, or build it again with `make train` and `make package`.",
+        ) from None
+    if f"artifact/{MANIFEST}" not in inside:
+        raise ArtifactError(
+            "broken_archive", f"{source} holds no artefact.", "Name an archive of this project."
+        )
+    return folder / "artifact"
 
 
 def _stage(artifact_folder: Path, code: Path, stage: Path) -> None:
@@ -113,9 +154,9 @@ def _rewrite(built: Path, target: Path) -> None:
             if name.endswith("/"):
                 continue
             content = source.read(name)
-            if name == _MANIFEST:
+            if name == _SERVER_MANIFEST:
                 manifest = json.loads(content)
-                manifest["createdOn"] = "01/01/1980 00:00:00"  # TorchServe warns where it is missing
+                manifest["createdOn"] = "01/01/1980 00:00:00"  # without it, TorchServe warns
                 content = json.dumps(manifest, indent=2, sort_keys=True).encode()
             entry = zipfile.ZipInfo(name, _BEGINNING)
             entry.create_system = 3  # Unix, wherever it is built
