@@ -33,11 +33,11 @@ HIGH_FREQUENCY = 0.2
 # The octaves by their wavelengths [px].
 OCTAVES = ((2, 4), (4, 8), (8, 16), (16, 32))
 HAAR_SIZES = (2, 4, 8)  # [px], one per level
-# A plane whose windowed standard deviation is below this share of its mean is flat: what is
-# left of it is the rounding of float32.
-FLAT = 1e-5
-# Keeps the logarithm of an empty Haar level finite; a step of one code has about 1e-6.
-TINY = 1e-12
+# Where all power is below this share of that at f = 0, a contrast of 1e-5, the photo is of one
+# tone and what is left is the rounding of float32.
+FLAT = 1e-10
+# Keeps the logarithm of an empty Haar level finite.
+TINY = 1e-15
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,11 @@ def _smooth_even_length(n: int) -> int:
 def radial_spectrum(
     plane: NDArray[np.float32],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Power in rings of the frequency plane, of the Hann-windowed `plane` (H, W) without its mean.
+    """Power of a Hann-windowed `plane` (H, W) in rings of the frequency plane.
 
     Returns ring edges (n + 1,) [px-1], power (n,) and number of coefficients (n,) of each ring.
-    The first ring is f = 0, whose power is nil; rings from 1/64 to 1/2 are 1/8 octave wide.
+    The first ring is f = 0 alone; its power is kept out of the others by taking the mean under
+    the window off first. Rings from 1/64 to 1/2 are 1/8 octave wide.
     """
     plan = _spectrum_plan(*plane.shape)
     rows, n_rings = plan.padded[0], plan.ring_sizes.size
@@ -133,8 +134,9 @@ def radial_spectrum(
     power: NDArray[np.float64] = np.zeros(n_rings)
     power += np.bincount(plan.run_rings, weights=runs, minlength=n_rings)
     power += np.bincount(plan.side_rings, weights=sides.ravel(), minlength=n_rings)
-    power[0] = 0.0
-    return plan.ring_edges, 2.0 * power, plan.ring_sizes
+    power *= 2.0
+    power[0] = float(mean * plan.window_sum) ** 2
+    return plan.ring_edges, power, plan.ring_sizes
 
 
 def power_law(
@@ -221,22 +223,23 @@ FAMILY = FeatureFamily(
 def frequency_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY. They read the whole photo; one of a single tone is all nan."""
     del geometry
-    mean = cv2.mean(light.luminance)[0]
-    plane = light.luminance - np.float32(mean)
-    if _mean_square(plane) <= (FLAT * mean) ** 2:
+    edges, power, sizes = radial_spectrum(light.luminance)
+    if power[1:].sum() <= FLAT * power[0]:
         return dict.fromkeys(FAMILY.names, float("nan"))
-
-    edges, power, sizes = radial_spectrum(plane)
     density = power / np.maximum(sizes, 1.0)
-    share = power / power.sum()
     slope, fit = power_law(edges, density, SLOPE_RANGE)
     fine_slope, _ = power_law(edges, density, FINE_SLOPE_RANGE)
+
+    share = power / power[1:].sum()
     octaves = [share[_within(edges, 1 / long, 1 / short)].sum() for short, long in OCTAVES]
     high = share[_within(edges, HIGH_FREQUENCY, 1.0)].sum()
 
-    energies = haar_energies(plane)
-    ratios = np.log(np.maximum(energies[:-1], TINY) / np.maximum(energies[1:], TINY))
-    values = [slope, fit, fine_slope, *octaves, high, *(energies / mean**2), *ratios]
+    mean = cv2.mean(light.luminance)[0]
+    # Around its mean, the plane keeps the digits that the small energies are made of.
+    energies = np.maximum(haar_energies(light.luminance - np.float32(mean)), TINY)
+    relative = energies / mean**2
+    ratios = np.log(energies[:-1] / energies[1:])
+    values = [slope, fit, fine_slope, *octaves, high, *relative, *ratios]
     return dict(zip(FAMILY.names, map(float, values), strict=True))
 
 

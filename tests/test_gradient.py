@@ -57,7 +57,8 @@ def test_gradients_and_laplacians_are_those_of_scipy() -> None:
         inside = bands[::2] == band
         counts = np.bincount(np.rint(magnitude[::2][inside]).astype(int), minlength=2048)
         np.testing.assert_array_equal(gradients[band], counts)
-        counts = np.bincount(laplacian[::2][inside].astype(int), minlength=1024)
+        inside = bands[1:-1:2, 1:-1] == band
+        counts = np.bincount(laplacian[1:-1:2, 1:-1][inside].astype(int), minlength=1024)
         np.testing.assert_array_equal(laplacians[band], counts)
 
 
@@ -86,13 +87,13 @@ def test_quantiles_are_the_inverse_of_the_distribution(values: NDArray[np.float6
 
 
 @given(
-    grey=arrays.arrays(np.uint8, (9, 14), elements=st.integers(0, 12)),
+    grey=arrays.arrays(np.uint8, (17, 14), elements=st.integers(0, 12)),
     least=st.integers(1, 8),
 )
 @settings(max_examples=60)
 def test_edges_are_the_runs_between_extrema(grey: NDArray[np.uint8], least: int) -> None:
     expected = []
-    for row in grey[::4].astype(int):
+    for row in grey[::8].astype(int):
         start = 0
         for k in range(1, row.size):
             ends = k == row.size - 1 or np.sign(row[k + 1] - row[k]) != np.sign(row[k] - row[k - 1])
