@@ -44,6 +44,7 @@ LEAST_CONTRAST = 1e-3
 _I, _J = (index.ravel() for index in np.mgrid[0:LEVELS, 0:LEVELS].astype(np.float64))
 _STEP = np.abs(_I - _J)
 _CLOSENESS = 1.0 / (1.0 + _STEP**2)
+_ONES = np.ones(LEVELS, dtype=np.float32)
 _PROPERTY_WEIGHTS = np.stack([_STEP**2, _STEP, _CLOSENESS, _I, _I**2, _I * _J], axis=1)
 
 
@@ -63,9 +64,9 @@ def co_occurrences(grey: NDArray[np.uint8], distance: int, row_step: int) -> NDA
 
     # One histogram over a pixel, its right and its lower neighbour holds three of the four pairs.
     corner = _joint_histogram(upper[:, :-d], upper[:, d:], lower[:, :-d])
-    along = np.einsum("ijk->ij", corner) + _joint_histogram(rest[:, :-d], rest[:, d:])
-    rising = np.einsum("ijk->jk", corner)
-    down = np.einsum("ijk->ik", corner) + _joint_histogram(upper[:, -d:], lower[:, -d:])
+    along = corner @ _ONES + _joint_histogram(rest[:, :-d], rest[:, d:])
+    down = _ONES @ corner + _joint_histogram(upper[:, -d:], lower[:, -d:])
+    rising = np.tensordot(_ONES, corner, axes=1)
     falling = _joint_histogram(upper[:, :-d], lower[:, d:])
 
     counts = np.stack([along, rising, down, falling]).astype(np.float64)
@@ -107,7 +108,7 @@ def haralick(glcms: NDArray[np.float64]) -> NDArray[np.float64]:
     covariance = mean_product - mean**2
     correlation = np.where(one_level, 1.0, covariance / np.where(one_level, 1.0, variance))
     energy = np.sqrt(np.einsum("...k,...k->...", p, p))
-    entropy = -np.einsum("...k,...k->...", p, np.log(np.where(p > 0, p, 1.0)))
+    entropy = -np.einsum("...k,...k->...", p, np.log(p + np.finfo(np.float64).tiny))
     return np.stack([contrast, dissimilarity, homogeneity, energy, correlation, entropy], axis=-1)
 
 
