@@ -131,7 +131,7 @@ def step_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDArray
 
 
 def _byte_histogram(code: NDArray[np.uint8]) -> NDArray[np.float64]:
-    # OpenCV is twice as fast over all 256 codes as over the 128 that occur.
+    # OpenCV is nearly twice as fast over all 256 codes as over the 128 that occur.
     counts: NDArray[np.float32] = cv2.calcHist([code], [0], None, [256], [0, 256])
     return counts.ravel()[:128].astype(np.float64)
 
