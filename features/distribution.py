@@ -78,7 +78,8 @@ class Distribution:
         """The lowest of the rising `values` that `share` of a region's pixels do not exceed."""
         # Counts are whole numbers: half a pixel less keeps rounding from deciding a tie.
         levels = [
-            int(np.searchsorted(running, share * running[-1] - 0.5)) for running in self._running
+            int(np.searchsorted(running, np.ceil(share * running[-1] - 1e-6) - 0.5))
+            for running in self._running
         ]
         return np.where(np.isnan(self.size), np.nan, values[levels])
 

@@ -162,11 +162,13 @@ FAMILY = FeatureFamily(
 
 def haze_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY for one photo; nan where a band has too few cells."""
-    zones = geometry.zones
-    darkest = darkest_channels(light, geometry)
+    # Everything is about the ground: rows of cells above the highest of it are left out.
+    top = int((geometry.zones >= FAR_ZONE).any(axis=1).argmax())
+    zones = geometry.zones[top:]
+    darkest = darkest_channels(light, geometry, top)
     dark = cv2.min(cv2.min(darkest[0], darkest[1]), darkest[2])
     airlight = airlight_of(light, geometry, dark)
-    transmission = transmission_of(darkest, airlight, light.quarter, zones)
+    transmission = transmission_of(darkest, airlight, light.quarter[top:], zones)
 
     of_dark = _by_region(dark.astype(np.uint16), zones, len(_LINEAR))
     of_t = _by_region(np.rint(transmission * (_LEVELS - 1)).astype(np.uint16), zones, _LEVELS)
@@ -180,7 +182,7 @@ def haze_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
         "transmission_p50": of_t.quantile(_TRANSMISSIONS, 0.5),
         "transmission_p90": of_t.quantile(_TRANSMISSIONS, 0.9),
         "optical_depth": of_t.mean(_OPTICAL_DEPTHS),
-        "attenuation_depth": _attenuation_depths(light, zones),
+        "attenuation_depth": _attenuation_depths(light, geometry.zones),
     }
     values = {
         f"{region}_{quantity}": float(value)
@@ -198,11 +200,21 @@ def haze_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     return {name: values[name] for name in FAMILY.names}
 
 
-def darkest_channels(light: Light, geometry: PictureGeometry) -> list[NDArray[np.uint8]]:
-    """Three (h, w) at quarter size: each channel's minimum over the patch, the sky left out."""
-    sky = cv2.compare(geometry.bands, SKY, cv2.CMP_EQ)
+def darkest_channels(
+    light: Light, geometry: PictureGeometry, top: int = 0
+) -> list[NDArray[np.uint8]]:
+    """Three (h − top, w) at quarter size: each channel's minimum over the patch, without the sky.
+
+    `top` is the first row of cells that is wanted.
+    """
+    margin = min(top, 2)  # cells that the patch reaches up
+    rows = slice(4 * (top - margin), None)
+    sky = cv2.compare(geometry.bands[rows], SKY, cv2.CMP_EQ)
     patch = np.ones((_PATCH, _PATCH), np.uint8)
-    return [quarter_of(cv2.erode(cv2.max(channel, sky), patch)) for channel in light.channels]
+    return [
+        quarter_of(cv2.erode(cv2.max(channel[rows], sky), patch))[margin:]
+        for channel in light.channels
+    ]
 
 
 def airlight_of(
@@ -210,18 +222,20 @@ def airlight_of(
 ) -> NDArray[np.float64]:
     """(3,) linear RGB of the air itself: the median of the horizon sky.
 
-    Without one, the mean of the ground's cells whose dark channel is within the highest 0.1 %.
+    Without one, the mean of the ground's cells whose dark channel is within the highest 0.1 %;
+    `dark` holds the lower rows of cells, all that have ground.
     """
     sky = np.flatnonzero(geometry.zones.ravel() == HORIZON_SKY)
     if len(sky) >= _MIN_CELLS:
         codes = np.sort(light.quarter.reshape(-1, 3).take(sky, axis=0), axis=0)
         colour = SRGB_TO_LINEAR[codes[(len(sky) - 1) // 2]]
     else:
-        ground = geometry.zones >= FAR_ZONE
+        ground = geometry.zones[-len(dark) :] >= FAR_ZONE
         ground = ground if ground.any() else np.ones_like(ground)
         hazy = np.sort(dark[ground])
         least = hazy[-max(1, round(_AIRLIGHT_SHARE * len(hazy)))]
-        colour = SRGB_TO_LINEAR[light.quarter[ground & (dark >= least)]].mean(axis=0)
+        brightest = light.quarter[-len(dark) :][ground & (dark >= least)]
+        colour = SRGB_TO_LINEAR[brightest].mean(axis=0, dtype=np.float64)
     airlight: NDArray[np.float64] = np.maximum(colour.astype(np.float64), _AIRLIGHT_FLOOR)
     return airlight
 

@@ -41,6 +41,7 @@ _GRADIENT_WEIGHT = 0.5
 _MIN_SKY = 0.03  # of the picture: less is not called a sky
 _MIN_GROUND = 0.01
 _SAMPLED = 4  # every so many rows the two laws are fitted to
+_HAZY_STRIP = 0.12  # of the height: how far above the skyline hazy ground is looked for
 _BELOW_EDGE = 6  # quarter-size rows under an edge that are asked whether they are ground
 
 _FAR_SHARE, _MID_SHARE = 0.12, 0.40  # of the rows from horizon to lower border
@@ -97,6 +98,10 @@ def picture_geometry(light: Light) -> PictureGeometry:
     them): FAR the first 12 % down to the lower border, with everything between skyline and
     horizon; MID down to 40 %; NEAR the rest, and whole columns of what rises more than 30 %
     of the height above the horizon. Without a sky the upper border takes the horizon's place.
+
+    In rendered plains the skyline stays where it is up to an optical depth of about 1.2 of the
+    furthest things. Beyond, it falls to what is still seen, and FAR means nearer things: the
+    features of that band then change less than the haze does, or turn round.
     """
     height, width = light.srgb.shape[:2]
     coarse, confidence = _coarse_skyline(light.quarter)
@@ -112,7 +117,7 @@ def picture_geometry(light: Light) -> PictureGeometry:
 def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], float]:
     """Skyline (w,) in rows of the quarter-size picture, and the confidence in it."""
     height, width = quarter.shape[:2]
-    gradient = _gradient(quarter)
+    gradient, across = _gradients(quarter)
     level = cv2.LUT(np.maximum.accumulate(gradient, axis=0), _EDGE_LEVEL)
     n_levels = len(_THRESHOLDS)
     # A pixel is sky at threshold k when no edge above it in its column exceeds that.
@@ -139,6 +144,7 @@ def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], floa
     factors = (laws[0].surprise(best) - laws[1].surprise(best)).astype(np.float32)
     evidence: NDArray[np.float32] = np.clip(factors @ terms, -10, 10).reshape(height, width)
     skyline = _pass_false_edges(edges[best:], evidence)
+    skyline = _take_in_haze(edges[:best], skyline, across)
     skyline = _median5(skyline)
     skyline[skyline < _MIN_SKY * height] = 0
     if skyline.mean() < _MIN_SKY * height:
@@ -146,29 +152,31 @@ def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], floa
     return skyline, _confidence(quarter, sample, skyline)
 
 
-def _gradient(quarter: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(h, w) the larger of the vertical and the horizontal colour step over two cells."""
+def _gradients(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """(h, w) the colour step over two cells: the larger of down and across, and across alone."""
     smooth = cv2.GaussianBlur(quarter, (5, 5), 0)
     padded = cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
-    step = cv2.max(
-        cv2.absdiff(padded[2:, 1:-1], padded[:-2, 1:-1]),
-        cv2.absdiff(padded[1:-1, 2:], padded[1:-1, :-2]),
+    down, across = (
+        cv2.max(cv2.max(step[0], step[1]), step[2])
+        for step in (
+            cv2.split(cv2.absdiff(padded[2:, 1:-1], padded[:-2, 1:-1])),
+            cv2.split(cv2.absdiff(padded[1:-1, 2:], padded[1:-1, :-2])),
+        )
     )
-    red, green, blue = cv2.split(step)
-    gradient: NDArray[np.uint8] = cv2.max(cv2.max(red, green), blue)
-    return gradient
+    return cv2.max(down, across), across
 
 
 def _polynomial(quarter: NDArray[np.uint8], gradient: NDArray[np.uint8]) -> NDArray[np.float32]:
     """(11, h · w) the terms in which both laws are linear: 1, colours, products, ln gradient."""
-    red, green, blue = (
-        plane.ravel().astype(np.float32) - np.float32(128) for plane in cv2.split(quarter)
-    )
-    one = np.ones_like(red)
-    squares = (red * red, green * green, blue * blue)
-    products = (red * green, red * blue, green * blue)
-    log_gradient = cv2.LUT(gradient, _LOG_GRADIENT).ravel()
-    return np.stack([one, red, green, blue, *squares, *products, log_gradient])
+    terms = np.empty((11, gradient.size), np.float32)
+    terms[0] = 1
+    for row, plane in zip(terms[1:4], cv2.split(quarter), strict=True):
+        np.subtract(plane.ravel(), np.float32(128), out=row)
+    np.multiply(terms[1:4], terms[1:4], out=terms[4:7])
+    np.multiply(terms[1], terms[2:4], out=terms[7:9])
+    np.multiply(terms[2], terms[3], out=terms[9])
+    terms[10] = cv2.LUT(gradient, _LOG_GRADIENT).ravel()
+    return terms
 
 
 def _sums_by_level(terms: NDArray[np.float32], level: NDArray[np.uint8]) -> NDArray[np.float64]:
@@ -232,6 +240,35 @@ def _pass_false_edges(edges: NDArray[np.int64], evidence: NDArray[np.float32]) -
     ground = total[last, columns] > total[first, columns]
     chosen = edges[ground.argmax(axis=0), columns]
     skyline: NDArray[np.int64] = np.where(ground.any(axis=0), chosen, total.argmin(axis=0))
+    return skyline
+
+
+def _take_in_haze(
+    edges: NDArray[np.int64], skyline: NDArray[np.int64], across: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """The skyline raised to fainter `edges` (K, w) where what lies between is hazy ground.
+
+    In haze the distance is coloured like the sky, and the best threshold cuts below it. It is
+    told from a sky that pales towards the horizon by its detail from side to side, and from
+    clouds by lying close above the skyline nearly everywhere.
+    """
+    height, width = across.shape
+    total = np.zeros((height + 1, width), np.float32)
+    np.cumsum(across, axis=0, out=total[1:])
+    columns = np.arange(width)
+    close = (edges <= skyline) & (skyline - edges <= _HAZY_STRIP * height)
+    for edge, is_close in zip(edges, close, strict=True):
+        if np.count_nonzero(is_close) < 0.75 * width:
+            continue
+        last = np.maximum(skyline - 3, edge)  # the cells next to an edge show its blur
+        rows = (last - edge)[is_close].sum()
+        if rows < np.count_nonzero(is_close):
+            continue
+        above = total[edge, columns][is_close].sum() / max(edge[is_close].sum(), 1)
+        strip = total[last, columns] - total[edge, columns]
+        least = 2 * above + 1
+        if strip[is_close].sum() > least * rows:
+            return np.where(is_close & (strip > least * (last - edge)), edge, skyline)
     return skyline
 
 
