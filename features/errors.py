@@ -2,11 +2,12 @@
 
     PM25Error                     what was got, what is allowed, what to do
     ├── RequestError              the request cannot be read                  (HTTP 400)
-    ├── PhotoError                the bytes are not a photo that we can use   (HTTP 400, 413, 415, 422)
+    ├── PhotoError                the bytes are not a usable photo    (HTTP 400, 413, 415, 422)
     ├── MetadataError             time, place, camera or weather is not valid (HTTP 422)
     ├── DataSetError              a data set folder breaks its contract
     ├── ArtifactError             an archive is damaged or does not fit this code
-    └── ServerError               TorchServe cannot be started or does not answer
+    ├── ServerError               TorchServe cannot be started or does not answer
+    └── FeatureStoreError         the feature store's file cannot be used (training)
 
 Each carries a `code` for programs, a `detail` and a `how_to_fix` for people.
 """
@@ -28,6 +29,10 @@ class PM25Error(Exception):
         self.how_to_fix = how_to_fix
         if status is not None:
             self.status = status
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Let the error travel between worker processes; the default forgets its parts."""
+        return _rebuilt, (type(self), self.code, self.detail, self.how_to_fix, self.status)
 
 
 class RequestError(PM25Error):
@@ -52,3 +57,9 @@ class ArtifactError(PM25Error):
 
 class ServerError(PM25Error):
     pass
+
+
+def _rebuilt(
+    kind: type[PM25Error], code: str, detail: str, how_to_fix: str, status: int
+) -> PM25Error:
+    return kind(code, detail, how_to_fix, status=status)

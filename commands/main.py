@@ -1,0 +1,36 @@
+"""The `pm25` command: one file per noun, no logic of its own."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from commands import evaluate, package, predict, register, serve, train
+from features.errors import PM25Error
+
+cli = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="PM2.5 from one outdoor photograph, with an interval that can be believed.",
+)
+for command in (
+    train.train,
+    evaluate.evaluate,
+    package.package,
+    predict.predict,
+    serve.serve,
+    serve.stop,
+    register.register,
+):
+    cli.command()(command)
+
+
+def app() -> None:
+    """Run `pm25`; an error of ours becomes two lines on stderr and exit status 2."""
+    try:
+        cli()
+    except PM25Error as error:
+        print(f"error: {error.detail}\n  {error.how_to_fix}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,90 @@
+"""From named features to what the learners see: impute → standardise → select.
+
+The object is fitted once, in training, and travels in the archive as JSON: training and
+serving run the very same numbers through the very same code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.errors import ArtifactError
+
+# A standardised value further out than this says 'unlike anything in training' and no more:
+# without a bound, one wild feature of a strange photo would carry a linear model anywhere.
+Z_LIMIT = 5.0
+
+
+@dataclass(frozen=True)
+class FeaturePipeline:
+    """Imputation, standardisation and selection, fitted.
+
+    names      the F input features, in order
+    fill       (F,) what stands in for an unknown value: the training median
+    mean, sd   (F,) of the imputed training rows; sd is 1 where a feature is constant
+    selected   (k,) indices into names of the features that the learners see
+    """
+
+    names: tuple[str, ...]
+    fill: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    selected: NDArray[np.int64]
+
+    @property
+    def selected_names(self) -> tuple[str, ...]:
+        return tuple(self.names[i] for i in self.selected)
+
+    def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rows (n, F) with nan for unknown → standardised, selected rows (n, k), within ±5."""
+        if X.ndim != 2 or X.shape[1] != len(self.names):
+            raise ValueError(
+                f"Got rows of shape {X.shape}; this pipeline takes (n, {len(self.names)})."
+            )
+        chosen = X[:, self.selected]
+        imputed = np.where(np.isfinite(chosen), chosen, self.fill[self.selected])
+        z = (imputed - self.mean[self.selected]) / self.sd[self.selected]
+        return np.clip(z, -Z_LIMIT, Z_LIMIT)
+
+    def save(self, path: Path) -> None:
+        path.write_text(
+            json.dumps(
+                {
+                    "names": list(self.names),
+                    "fill": self.fill.tolist(),
+                    "mean": self.mean.tolist(),
+                    "sd": self.sd.tolist(),
+                    "selected": self.selected.tolist(),
+                },
+                indent=1,
+            ),
+            encoding="utf-8",
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> FeaturePipeline:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        count = len(content["names"])
+        fill, mean, sd = (np.array(content[key], np.float64) for key in ("fill", "mean", "sd"))
+        selected = np.array(content["selected"], dtype=np.int64)
+        fits = fill.shape == mean.shape == sd.shape == (count,)
+        if not (fits and np.all(selected >= 0) and np.all(selected < count)):
+            raise ArtifactError(
+                "broken_pipeline",
+                f"{path.name} holds columns that do not fit its {count} names.",
+                "Package the archive again from its training run.",
+            )
+        return cls(tuple(content["names"]), fill, mean, sd, selected)
+
+
+def as_matrix(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> NDArray[np.float64]:
+    """Named rows as a matrix (n, F) in the order of `names`; a missing name is nan."""
+    return np.array(
+        [[row.get(name, np.nan) for name in names] for row in rows], dtype=np.float64
+    ).reshape(len(rows), len(names))

@@ -1,0 +1,143 @@
+"""How far a photo lies from what the model was trained on, in a few physical dimensions.
+
+Not a distance in learned features: that calls every new place strange. Here one asks of each
+feature that the learners read whether the training data ever showed such a value.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from features.metadata import PhotoMetadata
+from features.quality import Finding
+
+# Above this relative humidity water on the particles dominates extinction: fog and haze look alike.
+FOG_HUMIDITY_PCT = 93.0
+# Civil twilight: below it there is no skylight left that haze could redden or whiten.
+NIGHT_SUN_ELEVATION_DEG = -3.0
+# 2 % of a training photo's values lie outside the 1..99 % range by construction; ten times that.
+RANGE_SHARE_WARNING = 0.20
+
+
+@dataclass(frozen=True)
+class Applicability:
+    """score [0..1]: 1 when every feature lies in the training range; warnings say what does not."""
+
+    score: float
+    warnings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class TrainingStatistics:
+    """What the training data looked like: quantiles of features and labels, and the baselines.
+
+    levels           (q,) quantile levels [1]
+    feature_quantiles  name → (q,) over training photos, every session with equal weight
+    pm25_quantiles   (q,) of the labels [ug m-3]
+    baseline_pm25    [ug m-3] the constant for a camera that is not known: median over training
+                     sites of each site's median session
+    baseline_by_camera  camera → median of its training labels [ug m-3]
+    """
+
+    levels: tuple[float, ...]
+    feature_quantiles: Mapping[str, tuple[float, ...]]
+    pm25_quantiles: tuple[float, ...]
+    baseline_pm25: float
+    baseline_by_camera: Mapping[str, float]
+
+    def baseline(self, camera: str | None) -> float:
+        """The constant that an estimate has to beat [ug m-3]."""
+        return self.baseline_by_camera.get(camera or "", self.baseline_pm25)
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(self.__dict__, indent=1, sort_keys=True), encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path) -> TrainingStatistics:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return cls(
+            levels=tuple(content["levels"]),
+            feature_quantiles={k: tuple(v) for k, v in content["feature_quantiles"].items()},
+            pm25_quantiles=tuple(content["pm25_quantiles"]),
+            baseline_pm25=float(content["baseline_pm25"]),
+            baseline_by_camera=content["baseline_by_camera"],
+        )
+
+
+def share_outside(features: Mapping[str, float], statistics: TrainingStatistics) -> float:
+    """Share [0..1] of the known features outside the 1..99 % range of the training photos."""
+    low, high = statistics.levels.index(0.01), statistics.levels.index(0.99)
+    outside = [
+        not quantiles[low] <= features[name] <= quantiles[high]
+        for name, quantiles in statistics.feature_quantiles.items()
+        if np.isfinite(features.get(name, np.nan))
+    ]
+    return float(np.mean(outside)) if outside else 1.0
+
+
+def applicability(
+    features: Mapping[str, float],
+    metadata: PhotoMetadata,
+    statistics: TrainingStatistics,
+    *,
+    estimate: float,
+    known_camera: bool,
+) -> Applicability:
+    """Judge one photo. `estimate` in [ug m-3]."""
+    warnings: list[Finding] = []
+
+    def warn(code: str, detail: str, how_to_fix: str) -> None:
+        warnings.append(Finding(code, "warning", detail, how_to_fix))
+
+    outside = share_outside(features, statistics)
+    if outside > RANGE_SHARE_WARNING:
+        warn(
+            "unlike_training",
+            f"{outside:.0%} of the features lie outside the range of the training photos.",
+            "Take the photo by day, level, with sky and distant things in view.",
+        )
+    if metadata.camera is not None and not known_camera:
+        warn(
+            "unseen_camera",
+            f"The camera '{metadata.camera}' was not in the training data.",
+            "The estimate is that of an unknown place; leave the camera out, or calibrate it.",
+        )
+    if metadata.captured_at is None or metadata.lat is None:
+        warn(
+            "unknown_sun",
+            "Without time and place the height of the sun is unknown.",
+            "Send captured_at with its offset, lat and lon.",
+        )
+    elevation = features.get("sun_elevation_deg", np.nan)
+    if elevation < NIGHT_SUN_ELEVATION_DEG:
+        warn(
+            "night",
+            f"The sun stood at {elevation:.0f}°: at night a photo says little about dust.",
+            "Take the photo by day, with the sun at least 5° up.",
+        )
+    if features.get("sky_fraction", 0.0) == 0.0:
+        warn(
+            "no_far_field",
+            "No sky or skyline was found, so there is nothing far that haze could veil.",
+            "Take a photo that shows the sky and something far below it.",
+        )
+    humidity = metadata.relative_humidity_pct
+    if humidity is not None and humidity > FOG_HUMIDITY_PCT:
+        warn(
+            "fog_suspected",
+            f"At a relative humidity of {humidity:.0f} % fog and dust look alike.",
+            "Take the photo again when the air is drier.",
+        )
+    if estimate > statistics.pm25_quantiles[-1]:
+        warn(
+            "beyond_training_range",
+            f"The estimate lies above the highest training label, "
+            f"{statistics.pm25_quantiles[-1]:.0f} µg/m³.",
+            "Read it as 'at least this much'.",
+        )
+    return Applicability(score=float(1.0 - outside), warnings=tuple(warnings))

@@ -1,0 +1,74 @@
+"""One set of models: what turns standardised rows into ln PM2.5 with a spread and a table for it.
+
+X ─ FeaturePipeline ─┬─ BayesianNeuralNetwork ─┐
+                     └─ PM25EnsembleModel ─────┴─ ridge stack ─ mu, sigma ─ ConformalTable
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.pipeline import FeaturePipeline
+from handlers.bayesian import BayesianNeuralNetwork
+from handlers.conformal import ConformalTable, total_sigma
+from handlers.ensemble import PM25EnsembleModel
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the models say of n rows, each (n,) [ln ug m-3].
+
+    mu         the stack's estimate
+    sigma      the unit of the conformal scores: all spread there is
+    epistemic  spread of the posterior draws and of the learners
+    aleatoric  spread that the features do not determine
+    """
+
+    mu: NDArray[np.float64]
+    sigma: NDArray[np.float64]
+    epistemic: NDArray[np.float64]
+    aleatoric: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Expert:
+    """Pipeline, learners, stack and conformal table, fitted together."""
+
+    pipeline: FeaturePipeline
+    ensemble: PM25EnsembleModel
+    bayesian: BayesianNeuralNetwork
+    conformal: ConformalTable
+
+    def judge(self, X: NDArray[np.float64]) -> Judgement:
+        """Judge rows X (n, F), nan for unknown."""
+        Z = self.pipeline.transform(X)
+        bayesian = self.bayesian.predict(Z)
+        stack = self.ensemble.predict(Z, bayesian.mean)
+        return Judgement(
+            mu=stack.ln_pm25,
+            sigma=total_sigma(bayesian.epistemic_sd, bayesian.aleatoric_sd, stack.disagreement),
+            epistemic=np.hypot(bayesian.epistemic_sd, stack.disagreement),
+            aleatoric=bayesian.aleatoric_sd,
+        )
+
+    def save(self, folder: Path) -> None:
+        """Write all parts into `folder`, which is made."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.pipeline.save(folder / "pipeline.json")
+        self.ensemble.save(folder)
+        self.bayesian.save(folder / "bayesian.safetensors")
+        self.conformal.save(folder / "conformal.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> Expert:
+        """Read what `save` wrote. Raises ArtifactError when a part is missing or damaged."""
+        return cls(
+            pipeline=FeaturePipeline.load(folder / "pipeline.json"),
+            ensemble=PM25EnsembleModel.load(folder),
+            bayesian=BayesianNeuralNetwork.load(folder / "bayesian.safetensors"),
+            conformal=ConformalTable.load(folder / "conformal.json"),
+        )

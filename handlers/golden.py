@@ -1,0 +1,86 @@
+"""Golden vectors: rendered photos with the features and the estimate that this archive must give.
+
+They tell another processor (rounding, which passes) from another code or a broken library
+(which does not). The scenes are PNG, so that what is compared starts at the pixels; how a JPEG is
+decoded differs between builds of the codec and has one vector of its own, with more room.
+
+A feature may differ by its tolerance times the larger of its value and its standard deviation in
+training; an estimate by 0.1 % (1 % for the JPEG).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from features.errors import ArtifactError
+from features.metadata import parse_metadata
+from features.photo import decode_photo
+
+if TYPE_CHECKING:
+    from handlers.predictor import Predictor
+
+VECTORS = "vectors.json"
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """Largest relative difference of features and of the estimate [1]."""
+
+    features: float
+    estimate: float
+
+
+TOLERANCES = {".png": Tolerance(1e-6, 1e-3), ".jpg": Tolerance(1e-2, 1e-2)}
+
+
+def golden_vector(
+    predictor: Predictor, photo: Path, metadata: Mapping[str, object]
+) -> dict[str, Any]:
+    """What `predictor` makes of one golden photo."""
+    given = parse_metadata(metadata)
+    features, _ = predictor.features(decode_photo(photo.read_bytes()), given, min_side=1)
+    return {
+        "photo": photo.name,
+        "metadata": dict(metadata),
+        "features": {k: v if np.isfinite(v) else None for k, v in features.items()},
+        "pm25_estimate": float(predictor.estimate(features, given.camera).pm25[0]),
+    }
+
+
+def check_golden(predictor: Predictor, folder: Path) -> None:
+    """Recompute every vector in `folder`. Raises ArtifactError naming the first that moved."""
+    pipeline = predictor.estimator.new_place.pipeline
+    spread = dict(zip(pipeline.names, pipeline.sd, strict=True))
+    for expected in json.loads((folder / VECTORS).read_text(encoding="utf-8")):
+        photo = folder / expected["photo"]
+        tolerance = TOLERANCES[photo.suffix]
+        got = golden_vector(predictor, photo, expected["metadata"])
+        for name, value in expected["features"].items():
+            if not _close(
+                got["features"].get(name), value, tolerance.features, spread.get(name, 0.0)
+            ):
+                raise _moved(f"feature {name} of {photo.name}", value, got["features"].get(name))
+        if not _close(got["pm25_estimate"], expected["pm25_estimate"], tolerance.estimate, 0.0):
+            raise _moved(
+                f"the estimate of {photo.name}", expected["pm25_estimate"], got["pm25_estimate"]
+            )
+
+
+def _close(got: float | None, expected: float | None, tolerance: float, spread: float) -> bool:
+    if got is None or expected is None:
+        return got is expected
+    return abs(got - expected) <= tolerance * max(abs(expected), spread)
+
+
+def _moved(what: str, expected: object, got: object) -> ArtifactError:
+    return ArtifactError(
+        "golden_vector_moved",
+        f"In this installation {what} is {got}, in training it was {expected}.",
+        "Install the pinned versions of the serving set; after a change of code, train again.",
+    )

@@ -1,0 +1,81 @@
+"""Answers photos from standard input without a server: how an unpacked archive is measured.
+
+Run inside the unpacked archive, so that its own code answers:
+
+    python -m handlers.offline            # one JSON object a line in, one a line out
+
+In:  {"photo": PATH, "metadata": {…}, "min_side": 512, "return": ["features", "quantiles"]}
+Out: {"answer": {…}} or {"problem": {"status", "code", "detail", "how_to_fix"}}, in order.
+The first line out is {"ready": {"model_version", "training_photos": [SHA-256, …], "baseline": …}}
+or {"problem": …} when the archive refuses to load.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import IO
+
+from handlers.serving_set import leave_out_training_libraries
+
+leave_out_training_libraries()
+
+import cv2  # noqa: E402  (xgboost and lightgbm must not meet scikit-learn, see serving_set)
+import torch  # noqa: E402
+
+from features.errors import PM25Error  # noqa: E402
+from handlers.predictor import Predictor  # noqa: E402
+
+ARTIFACT = Path(__file__).resolve().parent.parent / "artifact"
+
+
+def problem_of(error: PM25Error) -> dict[str, object]:
+    """The error as the service would describe it."""
+    return {
+        "status": error.status,
+        "code": error.code,
+        "detail": error.detail,
+        "how_to_fix": error.how_to_fix,
+    }
+
+
+def serve(predictor: Predictor, lines: IO[str], out: IO[str]) -> None:
+    """Answer every line of `lines` on `out`, flushing each."""
+    for line in lines:
+        request = json.loads(line)
+        try:
+            answer = predictor.answer(
+                Path(request["photo"]).read_bytes(),
+                request.get("metadata"),
+                include=request.get("return", ()),
+                min_side=request.get("min_side", 512),
+            )
+            reply: dict[str, object] = {"answer": answer}
+        except PM25Error as error:
+            reply = {"problem": problem_of(error)}
+        print(json.dumps(reply, allow_nan=False), file=out, flush=True)
+
+
+def main() -> int:
+    """Load the artefact beside this code, say so, and answer until the input ends."""
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        predictor = Predictor.load(ARTIFACT)
+    except PM25Error as error:
+        print(json.dumps({"problem": problem_of(error)}), flush=True)
+        return 2
+    ready = {
+        "model_version": predictor.manifest.version,
+        "training_photos": (ARTIFACT / "training_photos.txt").read_text("ascii").split(),
+        "baseline_pm25": predictor.statistics.baseline_pm25,
+        "baseline_by_camera": dict(predictor.statistics.baseline_by_camera),
+    }
+    print(json.dumps({"ready": ready}), flush=True)
+    serve(predictor, sys.stdin, sys.stdout)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

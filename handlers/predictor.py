@@ -1,0 +1,188 @@
+"""From the bytes of a photo to the answer: the whole road, in one object, with no server around it.
+
+The server, `pm25 predict` and `pm25 evaluate` all call `Predictor.answer`: what is measured is
+what is served.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from features.errors import PhotoError
+from features.extractor import ScientificFeatureExtractor
+from features.light import light_of
+from features.metadata import PhotoMetadata, parse_metadata
+from features.meteorology import MeteorologicalFeatureExtractor
+from features.photo import Photo, decode_photo
+from features.quality import Finding, ImageQualityValidator, ImageValidationResult
+from handlers.air_quality_index import air_quality
+from handlers.applicability import Applicability, TrainingStatistics, applicability
+from handlers.artifact import Manifest, verify
+from handlers.estimator import LEVEL, Estimates, PM25Estimator
+from handlers.golden import check_golden
+
+SERVING_MIN_SIDE = 512  # [px] below it a photo from a client is refused
+
+
+@dataclass
+class Timings:
+    """Seconds spent in each stage of one answer."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[name] = time.perf_counter() - start
+
+
+class Predictor:
+    """Answers photos with one archive's models."""
+
+    def __init__(
+        self, estimator: PM25Estimator, statistics: TrainingStatistics, manifest: Manifest
+    ) -> None:
+        self.estimator = estimator
+        self.statistics = statistics
+        self.manifest = manifest
+        self._photo_features = ScientificFeatureExtractor()
+        self._meteorology = MeteorologicalFeatureExtractor()
+
+    @classmethod
+    def load(cls, folder: Path) -> Predictor:
+        """Load the artefact in `folder` after its sums and before its first answer.
+
+        Raises ArtifactError when a file was changed, or when this code or this installation
+        computes other numbers than training did.
+        """
+        predictor = cls.unproven(folder)
+        check_golden(predictor, folder / "golden")
+        return predictor
+
+    @classmethod
+    def unproven(cls, folder: Path) -> Predictor:
+        """Load the artefact without recomputing its golden vectors: to make them."""
+        manifest = verify(folder, ScientificFeatureExtractor().feature_set)
+        return cls(
+            PM25Estimator.load(folder),
+            TrainingStatistics.load(folder / "statistics.json"),
+            manifest,
+        )
+
+    def features(
+        self, photo: Photo, metadata: PhotoMetadata, *, min_side: int = SERVING_MIN_SIDE
+    ) -> tuple[dict[str, float], ImageValidationResult]:
+        """Named features of a decoded photo and its quality verdict."""
+        light = light_of(photo.pixels)
+        verdict = ImageQualityValidator(min_side).validate(photo, light)
+        if not verdict.is_valid:
+            raise _refusal(verdict)
+        return {
+            **self._photo_features.extract(light),
+            **self._meteorology.extract(metadata),
+        }, verdict
+
+    def estimate(self, features: Mapping[str, float], camera: str | None) -> Estimates:
+        """The estimate of one photo (n = 1) from its named features."""
+        return self.estimator.estimate(self.estimator.row(features), [camera])
+
+    def answer(
+        self,
+        data: bytes,
+        metadata: Mapping[str, object] | None = None,
+        *,
+        include: Collection[str] = (),
+        min_side: int = SERVING_MIN_SIDE,
+        timings: Timings | None = None,
+    ) -> dict[str, object]:
+        """The answer to one photo, as the service gives it. `include` may name "features" and
+        "quantiles" (19, at 5 … 95 %), which are large and left out otherwise.
+
+        Raises PhotoError when the bytes are no photo that can be judged, MetadataError when a
+        field is unknown or out of range.
+        """
+        timings = timings or Timings()
+        given = parse_metadata(metadata or {})
+        with timings.stage("decode"):
+            photo = decode_photo(data)
+        given = _completed_from_exif(given, photo)
+        with timings.stage("features"):
+            features, verdict = self.features(photo, given, min_side=min_side)
+        with timings.stage("models"):
+            estimates = self.estimate(features, given.camera)
+        judged = applicability(
+            features,
+            given,
+            self.statistics,
+            estimate=float(estimates.pm25[0]),
+            known_camera=self.estimator.knows(given.camera),
+        )
+        answer = self._as_json(estimates, verdict, judged, given.camera)
+        if "quantiles" in include:
+            answer["quantiles"] = estimates.quantiles[0].tolist()
+        if "features" in include:
+            answer["features"] = {
+                name: value if np.isfinite(value) else None for name, value in features.items()
+            }
+        return answer
+
+    def _as_json(
+        self,
+        estimates: Estimates,
+        verdict: ImageValidationResult,
+        judged: Applicability,
+        camera: str | None,
+    ) -> dict[str, object]:
+        pm25 = float(estimates.pm25[0])
+        lower, upper = float(estimates.lower[0]), float(estimates.upper[0])
+        epistemic, aleatoric = float(estimates.epistemic[0]), float(estimates.aleatoric[0])
+        reference = self.estimator.cameras.get(camera or "")
+        return {
+            "pm25_estimate": pm25,
+            "unit": "ug m-3",
+            "uncertainty": float(np.hypot(epistemic, aleatoric)),
+            "uncertainty_parts": {"epistemic": epistemic, "aleatoric": aleatoric},
+            "interval": {"level": LEVEL, "lower": lower, "upper": upper},
+            "confidence": float(np.exp(-(upper - lower) / (2 * max(pm25, 10.0)))),
+            "air_quality": air_quality(pm25),
+            "quality": {
+                "is_valid": verdict.is_valid,
+                "quality_score": verdict.quality_score,
+                "issues": [asdict(issue) for issue in verdict.issues],
+            },
+            "applicability": {
+                "score": judged.score,
+                "warnings": [asdict(warning) for warning in judged.warnings],
+            },
+            "camera_reference": None
+            if reference is None
+            else {
+                "camera": reference.camera,
+                "n": reference.n,
+                "version": self.manifest.version,
+            },
+            "model_version": self.manifest.version,
+            "dataset_hash": self.manifest.dataset_hash,
+            "feature_set": self.manifest.feature_set,
+        }
+
+
+def _completed_from_exif(metadata: PhotoMetadata, photo: Photo) -> PhotoMetadata:
+    """What the request leaves out and the file knows: time and place, each as a whole."""
+    if metadata.captured_at is None and photo.captured_at is not None:
+        metadata = replace(metadata, captured_at=photo.captured_at)
+    if metadata.lat is None and photo.lat is not None:
+        metadata = replace(metadata, lat=photo.lat, lon=photo.lon)
+    return metadata
+
+
+def _refusal(verdict: ImageValidationResult) -> PhotoError:
+    error: Finding = next(issue for issue in verdict.issues if issue.severity == "error")
+    return PhotoError(error.code, error.detail, error.how_to_fix)

@@ -1,0 +1,99 @@
+"""Scores on photos that were held back, for every split and every set of features.
+
+Each fold fits everything anew on its training rows, with the function that fits the archive, and
+answers its test rows with the object that serves. The estimates of all folds of a split are
+pooled, and scored once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from training import splits
+from training.dataset import LabelledPhoto
+from training.fit import fit_estimator
+from training.scores import Predictions, baselines, score_block
+from training.splits import Fold
+from training.table import TrainingTable, variant_columns
+
+SPLITS: dict[str, Callable[[Sequence[LabelledPhoto]], list[Fold]]] = {
+    "unseen_days": splits.unseen_days,
+    "unseen_months": splits.unseen_months,
+    "unseen_sites": splits.unseen_sites,
+    "random": splits.random,
+}
+
+
+@dataclass(frozen=True)
+class _Task:
+    split: str
+    variant: str
+    fold: Fold
+
+
+def cross_validate(
+    table: TrainingTable,
+    photo_names: Sequence[str],
+    *,
+    seed: int,
+    feature_set: str,
+    jobs: int = 2,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
+) -> dict[str, dict[str, dict[str, object]]]:
+    """Scores by split, then by variant (full, without weather, without photo).
+
+    Folds run side by side in `jobs` processes of one thread each; the result does not depend on
+    how many. `progress` wraps the finished folds and is told their number.
+    """
+    variants = variant_columns(photo_names)
+    tasks = [
+        _Task(split, variant, fold)
+        for split, folds_of in SPLITS.items()
+        for fold in folds_of(table.photos)
+        for variant in variants
+    ]
+    tables = {variant: table.with_columns(columns) for variant, columns in variants.items()}
+    done = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_held_out)(tables[task.variant], task.fold, seed, feature_set) for task in tasks
+    )
+    pooled: dict[tuple[str, str], list[tuple[NDArray[np.int64], Predictions]]] = {}
+    for task, predictions in zip(tasks, progress(done, len(tasks)), strict=True):
+        pooled.setdefault((task.split, task.variant), []).append((task.fold.test, predictions))
+    scores: dict[str, dict[str, dict[str, object]]] = {split: {} for split in SPLITS}
+    for (split, variant), parts in pooled.items():
+        rows = np.concatenate([test for test, _ in parts])
+        photos = [table.photos[int(i)] for i in rows]
+        scores[split][variant] = score_block(photos, _together([p for _, p in parts]))
+    return scores
+
+
+def _held_out(table: TrainingTable, fold: Fold, seed: int, feature_set: str) -> Predictions:
+    """Fit on the fold's training rows, answer its test rows."""
+    train, test = table.take(fold.train), table.take(fold.test)
+    estimates = fit_estimator(train, seed=seed, feature_set=feature_set).estimate(
+        test.X, test.cameras
+    )
+    new_place, by_camera = baselines(train.photos)
+    return Predictions(
+        pm25=estimates.pm25,
+        lower=estimates.lower,
+        upper=estimates.upper,
+        quantiles=estimates.quantiles,
+        baseline=np.array([by_camera.get(camera or "", new_place) for camera in test.cameras]),
+    )
+
+
+def _together(parts: Sequence[Predictions]) -> Predictions:
+    return Predictions(
+        pm25=np.concatenate([part.pm25 for part in parts]),
+        lower=np.concatenate([part.lower for part in parts]),
+        upper=np.concatenate([part.upper for part in parts]),
+        quantiles=np.concatenate([part.quantiles for part in parts]),
+        baseline=np.concatenate([part.baseline for part in parts]),
+    )

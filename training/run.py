@@ -1,0 +1,98 @@
+"""One training run: data sets in, an artefact folder with its scores and its card out."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from features.errors import DataSetError
+from features.extractor import ScientificFeatureExtractor
+from handlers.artifact import Manifest
+from training.artifact_folder import write_artifact
+from training.cross_validation import cross_validate
+from training.dataset import DataSet, dataset_hash
+from training.extraction import extract_features
+from training.feature_store import FeatureStore
+from training.fit import fit_estimator
+from training.model_card import model_card
+from training.table import training_table
+
+RUNS = Path("build/runs")
+STORE = Path("build/features.db")
+SEED = 25
+LEAST_SESSIONS = 20  # of at least two sites: fewer cannot be held out and leave something to fit
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What a run leaves: its artefact folder, the manifest, and the scores by split and variant."""
+
+    folder: Path
+    manifest: Manifest
+    scores: dict[str, Any]
+    refused: dict[str, int]
+
+
+def train(
+    datasets: Sequence[DataSet],
+    version: str,
+    *,
+    seed: int = SEED,
+    jobs: int = 2,
+    store: Path = STORE,
+    runs: Path = RUNS,
+    progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
+) -> TrainingRun:
+    """Extract features (or take them from the store), score every split, fit on all rows, write.
+
+    The same data, seed and versions give the same artefact, byte for byte, however many `jobs`
+    there are and whether features came from the store or not.
+    Raises DataSetError when there is too little to learn from.
+    """
+    photos = [photo for dataset in datasets for photo in dataset.rows]
+    extractor = ScientificFeatureExtractor()
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with FeatureStore(store) as feature_store:
+        rows = extract_features(photos, feature_store, extractor, jobs=jobs)
+    table = training_table([photos[i] for i in rows.kept], rows.matrix[rows.kept], rows.names)
+    sessions = len({photo.visit for photo in table.photos})
+    sites = len({photo.site for photo in table.photos})
+    if sessions < LEAST_SESSIONS or sites < 2:
+        raise DataSetError(
+            "too_little_data",
+            f"Got {len(table)} labelled photos of {sessions} sessions at {sites} sites.",
+            f"Training needs at least {LEAST_SESSIONS} sessions at 2 sites.",
+        )
+    scores = cross_validate(
+        table,
+        rows.names,
+        seed=seed,
+        feature_set=extractor.feature_set,
+        jobs=jobs,
+        progress=progress,
+    )
+    estimator = fit_estimator(table, seed=seed, feature_set=extractor.feature_set)
+    refused = dict(sorted(Counter(refusal.code for refusal in rows.refused.values()).items()))
+    folder = artifact_of(version, runs)
+    manifest = write_artifact(
+        folder,
+        estimator,
+        table,
+        version=version,
+        dataset_hash=dataset_hash(datasets),
+        scores=scores,
+        model_card=model_card(version, datasets, table, estimator, scores, refused),
+    )
+    (runs / version / "scores.json").write_text(
+        json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+    )
+    return TrainingRun(folder, manifest, scores, refused)
+
+
+def artifact_of(version: str, runs: Path = RUNS) -> Path:
+    """Where the artefact of `version` lies once it was trained."""
+    return runs / version / "artifact"

@@ -1,0 +1,122 @@
+"""Labelled feature rows: what the learners are fitted on and scored against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.meteorology import SUN_FEATURES, WEATHER_FEATURES, MeteorologicalFeatureExtractor
+from features.pipeline import as_matrix
+from training.dataset import LabelledPhoto
+
+# The learners see ln PM2.5; below this the logarithm would magnify the noise of the monitor.
+LOWEST_LABEL = 1.0
+
+
+@dataclass(frozen=True)
+class TrainingTable:
+    """n labelled photos with their F features.
+
+    names   (F,) feature names
+    X       (n, F), nan for unknown
+    pm25    (n,) labels [ug m-3]
+    photos  (n,) where each row comes from
+    """
+
+    names: tuple[str, ...]
+    X: NDArray[np.float64]
+    pm25: NDArray[np.float64]
+    photos: tuple[LabelledPhoto, ...]
+
+    def __len__(self) -> int:
+        return len(self.photos)
+
+    @property
+    def ln_pm25(self) -> NDArray[np.float64]:
+        """Learning target (n,) ln(PM2.5 [ug m-3])."""
+        return np.log(np.maximum(self.pm25, LOWEST_LABEL))
+
+    @property
+    def sessions(self) -> NDArray[np.int64]:
+        return numbered(["/".join(photo.visit) for photo in self.photos])
+
+    @property
+    def sites(self) -> NDArray[np.int64]:
+        return numbered([photo.site for photo in self.photos])
+
+    @property
+    def cameras(self) -> list[str | None]:
+        return [photo.metadata.camera for photo in self.photos]
+
+    def take(self, rows: NDArray[np.int64]) -> TrainingTable:
+        """The table of `rows` alone; a row may be named twice."""
+        return replace(
+            self,
+            X=self.X[rows],
+            pm25=self.pm25[rows],
+            photos=tuple(self.photos[int(i)] for i in rows),
+        )
+
+    def with_columns(self, names: Sequence[str]) -> TrainingTable:
+        """The table of the features `names` alone."""
+        position = {name: i for i, name in enumerate(self.names)}
+        return replace(self, names=tuple(names), X=self.X[:, [position[name] for name in names]])
+
+
+def numbered(labels: Sequence[str]) -> NDArray[np.int64]:
+    """Equal labels → equal numbers, in alphabetical order."""
+    return np.unique(np.array(labels), return_inverse=True)[1].astype(np.int64)
+
+
+def training_table(
+    photos: Sequence[LabelledPhoto], X_photo: NDArray[np.float64], photo_names: Sequence[str]
+) -> TrainingTable:
+    """Join the photo features (n, P) of answered photos with sun and weather.
+
+    Photos without a label are left out.
+    """
+    labelled = [i for i, photo in enumerate(photos) if photo.pm25 is not None]
+    chosen = tuple(photos[i] for i in labelled)
+    meteorology = MeteorologicalFeatureExtractor()
+    names = (*SUN_FEATURES, *WEATHER_FEATURES)
+    around = as_matrix([meteorology.extract(photo.metadata) for photo in chosen], names)
+    return TrainingTable(
+        names=(*photo_names, *names),
+        X=np.hstack([X_photo[labelled], around]),
+        pm25=np.array([photo.pm25 for photo in chosen], dtype=np.float64),
+        photos=chosen,
+    )
+
+
+def variant_columns(photo_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """The three rows of every score table: which features each may read."""
+    return {
+        "full": (*photo_names, *SUN_FEATURES, *WEATHER_FEATURES),
+        "photo_without_weather": (*photo_names, *SUN_FEATURES),
+        "weather_and_sun_without_photo": (*SUN_FEATURES, *WEATHER_FEATURES),
+    }
+
+
+def with_weather_withheld(
+    table: TrainingTable, weights: NDArray[np.float64], rng: np.random.Generator
+) -> tuple[TrainingTable, NDArray[np.float64], NDArray[np.int64]]:
+    """Every row that knows weather twice, at half weight: as it is, and with all weather unknown.
+
+    Weather is known at some sites and not at others. Without this, 'unknown' would mean those
+    sites and carry their level. In the first form single fields are dropped at random, one in
+    five. Returns the table, its weights (m,), and the original row of each new one (m,).
+    """
+    columns = np.array([name in WEATHER_FEATURES for name in table.names])
+    known = np.isfinite(table.X[:, columns]).any(axis=1)
+    doubled = np.concatenate([np.arange(len(table)), np.flatnonzero(known)])
+    result = table.take(doubled)
+    X = result.X.copy()
+    first = X[: len(table)]
+    dropped = (rng.random(first.shape) < 0.2) & columns
+    first[dropped] = np.nan
+    X[len(table) :, columns] = np.nan
+    new_weights = np.where(known, 0.5, 1.0)[doubled] * weights[doubled]
+    return replace(result, X=X), new_weights, doubled
