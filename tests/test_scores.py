@@ -215,11 +215,13 @@ def test_a_block_counts_photos_by_site_and_every_session_once() -> None:
     ]
     p = predictions(6)
     block: Any = score_block(rows, p)
-    assert list(block) == ["overall", "daytime", "per_site", "per_session"]
+    assert list(block) == ["overall", "daytime", "per_site", "per_site_daytime", "per_session"]
     labels = np.array([10.0, 10.0, 40.0, 20.0, 30.0])
     assert block["overall"] == score_of(labels, p.of(np.arange(5)))
     assert block["daytime"] == score_of(np.array([10.0, 20.0]), p.of(np.array([0, 3])))
     assert {site: m["n"] for site, m in block["per_site"].items()} == {"hill": 4, "valley": 1}
+    assert block["per_site_daytime"]["hill"] == block["daytime"]
+    assert block["per_site_daytime"]["valley"] == {"n": 0, **dict.fromkeys(FIGURES)}
     medians = [np.median(p.pm25[:3]), p.pm25[3], p.pm25[4]]
     assert block["per_session"]["n"] == 3
     assert block["per_session"]["bias"] == pytest.approx(np.mean(medians) - 20)
@@ -233,7 +235,7 @@ def test_a_block_of_nothing_is_all_none() -> None:
     block: Any = score_block([photo(pm25=None)], predictions(1))
     assert block["overall"] == {"n": 0, **dict.fromkeys(FIGURES)}
     assert block["per_session"] == block["daytime"] == block["overall"]
-    assert block["per_site"] == {}
+    assert block["per_site"] == block["per_site_daytime"] == {}
 
 
 def test_the_baseline_is_the_cameras_median_or_that_of_the_sites() -> None:

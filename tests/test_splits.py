@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta, timezone
@@ -19,7 +19,6 @@ from training.splits import (
     Fold,
     random,
     run_names,
-    session_weights,
     unseen_days,
     unseen_months,
     unseen_sites,
@@ -240,19 +239,6 @@ def test_random_is_even_and_repeatable() -> None:
     assert all(
         (one.test == two.test).all() for one, two in zip(random(rows), random(rows), strict=True)
     )
-
-
-@settings(max_examples=30)
-@given(st.lists(st.integers(0, 8), max_size=60))
-def test_every_session_has_the_same_total_weight(sessions: list[int]) -> None:
-    weights = session_weights(sessions)
-    totals: defaultdict[int, float] = defaultdict(float)
-    for session, weight in zip(sessions, weights, strict=True):
-        totals[session] += weight
-    assert len(weights) == len(sessions)
-    for total in totals.values():
-        assert total == pytest.approx(len(sessions) / len(totals))
-    assert weights.sum() == pytest.approx(len(sessions))
 
 
 @pytest.mark.parametrize("split", SPLITS, ids=lambda s: s.__name__)

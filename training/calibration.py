@@ -1,10 +1,10 @@
 """Fit the conformal table from out-of-fold scores.
 
-Every session weighs 1, shared among its photos, and the session to come weighs 1 as well, at
-+∞ for the upper levels and at −∞ for the lower: with n sessions of one photo each the upper
-quantile at p is the ⌈(n + 1) p⌉-th smallest score, the textbook split-conformal rank. With many
-photos a session it is hierarchical conformal prediction (Lee, Barber & Willett 2023, arXiv
-2306.06342), which holds for a new session as long as sessions are exchangeable.
+Every session weighs 1, shared among its photos, and the session to come weighs 1 as well, at +∞:
+with n sessions of one photo each the quantile at c is the ⌈(n + 1) c⌉-th smallest |y − mu| / sigma,
+the textbook split-conformal rank. With many photos a session it is hierarchical conformal
+prediction (Lee, Barber & Willett 2023, arXiv 2306.06342), which holds for a new session as long
+as sessions are exchangeable.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import DataSetError
-from handlers.conformal import TABLE_LEVELS, ConformalTable
+from handlers.conformal import CENTRAL_LEVELS, ConformalTable
 
 __all__ = ["fit_conformal", "session_weights"]
 
@@ -59,29 +59,24 @@ def fit_conformal(
             f"sigma has a smallest value of {float(np.min(sigma, initial=np.inf))}.",
             "Every row needs an uncertainty > 0.",
         )
-    scores = (y - mu) / sigma
     weights = session_weights(sessions, w)
     n_sessions = len(np.unique(sessions))
     if n_sessions < 2:
         raise DataSetError(
             "too_few_sessions",
             f"Conformal calibration got {n_sessions} session(s).",
-            "Give at least 2; 19 for a guaranteed 90 % interval.",
+            "Give at least 2; 9 for a guaranteed 90 % interval.",
         )
-    quantiles = []
-    for level in TABLE_LEVELS:
-        upper = _upper_quantile(scores, weights, max(level, 1.0 - level))
-        lower = -_upper_quantile(-scores, weights, max(level, 1.0 - level))
-        # At the median the two corrections point apart; their middle is the unbiased choice.
-        quantiles.append(upper if level > 0.5 else lower if level < 0.5 else (upper + lower) / 2)
-    return ConformalTable(tuple(float(value) for value in quantiles), n_sessions)
+    scores = np.abs(y - mu) / sigma
+    quantiles = [_corrected_quantile(scores, weights, level) for level in CENTRAL_LEVELS[1:]]
+    return ConformalTable((0.0, *quantiles), n_sessions)
 
 
-def _upper_quantile(scores: FloatArray, weights: FloatArray, level: float) -> float:
+def _corrected_quantile(scores: FloatArray, weights: FloatArray, level: float) -> float:
     """Smallest score below or at which a share `level` of all weight lies, the new session's at +∞.
 
-    Where that share is out of reach (few sessions), the largest score is continued as a normal
-    tail would, in units of the scores' root mean square: a modelled bound, not a guaranteed one.
+    Where that share is out of reach (few sessions), the largest score is continued as the size of
+    a normal error would, in units of the scores' root mean square: modelled, not guaranteed.
     """
     order = np.argsort(scores, kind="stable")
     total = weights.sum()
@@ -90,6 +85,7 @@ def _upper_quantile(scores: FloatArray, weights: FloatArray, level: float) -> fl
     if reached < len(scores):
         return float(scores[order[reached]])
     normal = NormalDist()
-    beyond = normal.inv_cdf(level) - normal.inv_cdf(total / (total + 1.0))
+    largest = (1.0 + total / (total + 1.0)) / 2.0
+    beyond = normal.inv_cdf((1.0 + level) / 2.0) - normal.inv_cdf(largest)
     spread = float(np.sqrt((weights * scores**2).sum() / total))
     return float(scores[order[-1]] + max(beyond, 0.0) * spread)

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike, NDArray
 from features.sun import solar_position
 from training.dataset import LabelledPhoto
 
+Key = TypeVar("Key", bound=Hashable)
 Score = dict[str, float | int | None]
 Array = NDArray[np.float64]
 
@@ -149,9 +150,12 @@ def score(
 def score_block(rows: Sequence[LabelledPhoto], predictions: Predictions) -> dict[str, object]:
     """Records M of the labelled ones of n answered photos: overall, daytime, per site and session.
 
-    daytime      sun at least 5 deg above the horizon; a photo without time or place is overall's
-    per_site     {site: M}, every photo counting
-    per_session  one M; a session counts once, by the medians of its label and of each prediction
+    daytime           sun at least 5 deg above the horizon; a photo without time or place is
+                      overall's
+    per_site          {site: M}, every photo counting
+    per_site_daytime  {site: M}, those of daytime; a site without any has n = 0
+    per_session       one M; a session counts once, by the medians of its label and of each
+                      prediction
     """
     labelled = np.array([row.pm25 is not None for row in rows], dtype=bool)
     predictions = predictions.of(labelled)
@@ -160,13 +164,17 @@ def score_block(rows: Sequence[LabelledPhoto], predictions: Predictions) -> dict
     daytime = np.array([is_daytime(row) for row in rows], dtype=bool)
     sessions = _groups([row.visit for row in rows])
     medians = np.array([np.median(y[session]) for session in sessions.values()])
+    sites = dict(sorted(_groups([row.site for row in rows]).items()))
+    lit_sites = {site: group[daytime[group]] for site, group in sites.items()}
+
+    def each(groups: Mapping[str, NDArray[np.int64]]) -> dict[str, Score]:
+        return {name: _score(y[group], predictions.of(group)) for name, group in groups.items()}
+
     return {
         "overall": _score(y, predictions),
         "daytime": _score(y[daytime], predictions.of(daytime)),
-        "per_site": {
-            site: _score(y[group], predictions.of(group))
-            for site, group in sorted(_groups([row.site for row in rows]).items())
-        },
+        "per_site": each(sites),
+        "per_site_daytime": each(lit_sites),
         "per_session": _score(medians, predictions.medians(list(sessions.values()))),
     }
 
@@ -226,8 +234,8 @@ def _ratio(numerator: float, denominator: float) -> float | None:
     return ratio if math.isfinite(ratio) else None
 
 
-def _groups(keys: Sequence[Hashable]) -> dict[Hashable, NDArray[np.int64]]:
-    rows: defaultdict[Hashable, list[int]] = defaultdict(list)
+def _groups(keys: Sequence[Key]) -> dict[Key, NDArray[np.int64]]:
+    rows: defaultdict[Key, list[int]] = defaultdict(list)
     for number, key in enumerate(keys):
         rows[key].append(number)
     return {key: np.array(numbers, dtype=np.int64) for key, numbers in rows.items()}

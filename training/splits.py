@@ -14,7 +14,7 @@ their order; only `random` depends on both.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 
@@ -104,13 +104,6 @@ def run_names(rows: Sequence[LabelledPhoto]) -> list[str]:
         for number, run in enumerate(runs):
             name_of.update(dict.fromkeys(run, f"{site} run {number}"))
     return [name_of[row.visit] for row in rows]
-
-
-def session_weights(sessions: Sequence[Hashable]) -> NDArray[np.float64]:
-    """Weights (n,) with mean 1 that give every session the same total, n / number of sessions."""
-    sizes = Counter(sessions)
-    share = len(sessions) / max(1, len(sizes))
-    return np.array([share / sizes[session] for session in sessions], dtype=np.float64)
 
 
 def _folds(named: Iterable[tuple[str, NDArray[np.bool_]]]) -> list[Fold]:
