@@ -9,8 +9,7 @@ import urllib.request
 from dataclasses import dataclass
 
 from features.errors import ServerError
-
-MODEL = "pm25"
+from training.package import MODEL
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from features.errors import ArtifactError
+from training.package import archive_name
 
 MODEL_STORE = Path("model_store")
-MODEL_NAME = "pm25"
 
 
 def archive_path(version: str, model_store: Path = MODEL_STORE) -> Path:
     """Where the archive of `version` lies; whether it exists is the caller's question."""
-    return model_store / f"{MODEL_NAME}-{version}.mar"
+    return model_store / archive_name(version)
 
 
 def production_archive(model_store: Path = MODEL_STORE) -> Path:

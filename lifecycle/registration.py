@@ -12,8 +12,9 @@ import time
 from pathlib import Path
 
 from features.errors import ServerError
-from lifecycle.management import MODEL, Management
+from lifecycle.management import Management
 from lifecycle.torchserve import Server, archive_version, wait_until_ready
+from training.package import MODEL
 
 RESPONSE_TIMEOUT = 60  # a worker that is silent for so long is restarted [s]
 

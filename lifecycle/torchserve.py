@@ -22,8 +22,9 @@ import psutil  # type: ignore[import-untyped]
 
 from features.errors import ServerError
 from lifecycle.java import java_home
-from lifecycle.management import MODEL, Management
+from lifecycle.management import Management
 from lifecycle.ports import DEFAULT_PORT, JVM_CLASS, check_ports, ports_of
+from training.package import MODEL, ROOT
 
 __all__ = [
     "DEFAULT_PORT",
@@ -39,7 +40,6 @@ __all__ = [
     "wait_until_ready",
 ]
 
-ROOT = Path(__file__).resolve().parent.parent
 DEVELOPMENT = ROOT / "config.properties"
 PRODUCTION = ROOT / "infra" / "torchserve" / "production.properties"
 LOG_CONFIG = ROOT / "infra" / "torchserve" / "log4j2.xml"

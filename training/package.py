@@ -22,7 +22,7 @@ from features.errors import ArtifactError
 from handlers.artifact import MANIFEST, write_manifest
 from training.archive import RunningArchive
 
-MODEL = "pm25"
+MODEL = "pm25"  # its name in archives, in the server and in addresses
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("features", "handlers")
 ENTRY = "handlers/pm25_handler.py"
@@ -48,7 +48,7 @@ def build_archive(artifact_folder: Path, version: str, out: Path, *, code: Path 
             "no_artifact", f"{artifact_folder} is no folder.", "Train first: `make train`."
         )
     out.mkdir(parents=True, exist_ok=True)
-    target = out / f"{MODEL}-{version}.mar"
+    target = out / archive_name(version)
     with tempfile.TemporaryDirectory(prefix="pm25-package-") as scratch:
         stage = Path(scratch) / "stage"
         _stage(artifact_folder, code, stage)
@@ -57,6 +57,11 @@ def build_archive(artifact_folder: Path, version: str, out: Path, *, code: Path 
         _rewrite(built, rewritten)
     rewritten.replace(target)
     return target
+
+
+def archive_name(version: str) -> str:
+    """The file name of the archive of `version`."""
+    return f"{MODEL}-{version}.mar"
 
 
 def repackage(source: Path, version: str, out: Path, *, code: Path = ROOT) -> Path:
