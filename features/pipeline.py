@@ -69,18 +69,25 @@ class FeaturePipeline:
 
     @classmethod
     def load(cls, path: Path) -> FeaturePipeline:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        count = len(content["names"])
-        fill, mean, sd = (np.array(content[key], np.float64) for key in ("fill", "mean", "sd"))
-        selected = np.array(content["selected"], dtype=np.int64)
-        fits = fill.shape == mean.shape == sd.shape == (count,)
-        if not (fits and np.all(selected >= 0) and np.all(selected < count)):
+        """Read what `save` wrote. Raises ArtifactError when it is missing or damaged."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            names = tuple(content["names"])
+            fill, mean, sd = (np.array(content[key], np.float64) for key in ("fill", "mean", "sd"))
+            selected = np.array(content["selected"], dtype=np.int64)
+            if not fill.shape == mean.shape == sd.shape == (len(names),):
+                raise ValueError(f"columns that do not fit its {len(names)} names")
+            if not (np.all(np.isfinite([fill, mean, sd])) and np.all(sd > 0)):
+                raise ValueError("values that cannot standardise anything")
+            if not np.all((selected >= 0) & (selected < len(names))):
+                raise ValueError("a selected feature that it does not have")
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
                 "broken_pipeline",
-                f"{path.name} holds columns that do not fit its {count} names.",
+                f"{path.name} is not a feature pipeline: {error}.",
                 "Package the archive again from its training run.",
-            )
-        return cls(tuple(content["names"]), fill, mean, sd, selected)
+            ) from error
+        return cls(names, fill, mean, sd, selected)
 
 
 def as_matrix(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> NDArray[np.float64]:

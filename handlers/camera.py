@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import ArtifactError
+
 # Between the 5 % and the 95 % quantile of a normal law lie this many standard deviations.
 NORMAL_SPAN = 3.29
 
@@ -64,15 +66,22 @@ def save_cameras(references: Mapping[str, CameraReference], path: Path) -> None:
 
 
 def load_cameras(path: Path) -> dict[str, CameraReference]:
-    """Read what `save_cameras` wrote."""
-    content = json.loads(path.read_text(encoding="utf-8"))
-    return {
-        name: CameraReference(
-            **{
-                **entry,
-                "quantiles": {k: tuple(v) for k, v in entry["quantiles"].items()},
-                "interval_factors": tuple(entry["interval_factors"]),
-            }
-        )
-        for name, entry in content.items()
-    }
+    """Read what `save_cameras` wrote. Raises ArtifactError when it is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return {
+            name: CameraReference(
+                **{
+                    **entry,
+                    "quantiles": {k: tuple(v) for k, v in entry["quantiles"].items()},
+                    "interval_factors": tuple(entry["interval_factors"]),
+                }
+            )
+            for name, entry in content.items()
+        }
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            "broken_cameras",
+            f"{path.name} does not hold camera references: {error}.",
+            "Package the archive again from its training run.",
+        ) from error

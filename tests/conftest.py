@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.rendered import *  # noqa: F403
+
 if TYPE_CHECKING:
     from lifecycle.torchserve import Server
     from tests.serving import Client

@@ -1,0 +1,140 @@
+"""Labelled rows, and how the learners are kept from reading 'no weather' as a place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
+from training.dataset import DataSet
+from training.table import (
+    LOWEST_LABEL,
+    TrainingTable,
+    numbered,
+    training_table,
+    variant_columns,
+    with_weather_withheld,
+)
+
+
+def weather_columns(table: TrainingTable) -> np.ndarray:
+    return np.array([name in WEATHER_FEATURES for name in table.names])
+
+
+def knows_weather(table: TrainingTable) -> np.ndarray:
+    known: np.ndarray = np.isfinite(table.X[:, weather_columns(table)]).any(axis=1)
+    return known
+
+
+def withheld(
+    table: TrainingTable, seed: int = 0
+) -> tuple[TrainingTable, np.ndarray, np.ndarray, np.ndarray]:
+    """The table with weather withheld, its weights, the row behind each, and the weights before."""
+    before = np.random.default_rng(99).uniform(0.5, 2.0, len(table))
+    result, weights, origin = with_weather_withheld(table, before, np.random.default_rng(seed))
+    return result, weights, origin, before
+
+
+def test_the_rows_are_the_labelled_photos(rendered: DataSet, table: TrainingTable) -> None:
+    assert len(table) == len(rendered.rows) == 60  # the quality gate refuses none of them
+    assert [photo.file for photo in table.photos] == [photo.file for photo in rendered.rows]
+    assert table.pm25.tolist() == [photo.pm25 for photo in rendered.rows]
+    assert table.names[-15:] == (*SUN_FEATURES, *WEATHER_FEATURES)
+    names = table.names[:-15]
+    unlabelled = [replace(p, pm25=None) if i % 3 else p for i, p in enumerate(rendered.rows)]
+    fewer = training_table(unlabelled, table.X[:, :-15], names)
+    np.testing.assert_array_equal(fewer.X, table.X[::3])
+    assert fewer.pm25.tolist() == table.pm25[::3].tolist()
+
+
+def test_the_target_is_the_logarithm_with_a_floor(table: TrainingTable) -> None:
+    pm25 = np.array([0.0, 0.3, 1.0, np.e, 100.0])
+    low = replace(table.take(np.arange(5)), pm25=pm25)
+    assert low.ln_pm25 == pytest.approx([0.0, 0.0, 0.0, 1.0, np.log(100.0)])
+    assert LOWEST_LABEL == 1.0
+
+
+def test_sessions_and_sites_are_told_apart(table: TrainingTable) -> None:
+    assert len(np.unique(table.sites)) == 3
+    assert len(np.unique(table.sessions)) == 30
+    same_name = replace(
+        table.take(np.array([0, 0, 59])),
+        photos=tuple(replace(table.photos[i], session="first") for i in (0, 0, 59)),
+    )
+    assert same_name.sessions.tolist() == [1, 1, 0]  # one at each site
+    assert numbered(["b", "a", "b"]).tolist() == [1, 0, 1]
+
+
+def test_rows_and_columns_are_taken_together(table: TrainingTable) -> None:
+    taken = table.take(np.array([5, 2, 5])).with_columns(["sky_fraction", "air_mass"])
+    assert taken.names == ("sky_fraction", "air_mass")
+    columns = [table.names.index(name) for name in taken.names]
+    np.testing.assert_array_equal(taken.X, table.X[[5, 2, 5]][:, columns])
+    assert taken.photos == (table.photos[5], table.photos[2], table.photos[5])
+    assert taken.pm25.tolist() == table.pm25[[5, 2, 5]].tolist()
+
+
+def test_the_variants_read_what_their_names_say() -> None:
+    variants = variant_columns(["haze", "sky"])
+    assert set(variants["full"]) == {"haze", "sky", *SUN_FEATURES, *WEATHER_FEATURES}
+    assert set(variants["photo_without_weather"]) == {"haze", "sky", *SUN_FEATURES}
+    assert set(variants["weather_and_sun_without_photo"]) == {*SUN_FEATURES, *WEATHER_FEATURES}
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10_000))
+def test_withholding_keeps_the_weight_of_every_row(table: TrainingTable, seed: int) -> None:
+    result, weights, origin, before = withheld(table, seed)
+    assert weights.sum() == pytest.approx(before.sum())
+    np.testing.assert_allclose(np.bincount(origin, weights, len(table)), before)
+    assert [photo.file for photo in result.photos] == [table.photos[i].file for i in origin]
+    np.testing.assert_array_equal(result.pm25, table.pm25[origin])
+
+
+def test_each_row_with_weather_stands_twice_at_half_weight(table: TrainingTable) -> None:
+    known = knows_weather(table)
+    assert 0 < known.sum() < len(table)
+    result, weights, origin, before = withheld(table)
+    assert np.bincount(origin).tolist() == np.where(known, 2, 1).tolist()
+    np.testing.assert_array_equal(weights, np.where(known, 0.5, 1.0)[origin] * before[origin])
+    second = result.take(np.arange(len(table), len(result)))
+    assert not knows_weather(second).any()
+    columns = weather_columns(table)
+    np.testing.assert_array_equal(result.X[:, ~columns], table.X[origin][:, ~columns])
+
+
+def test_of_the_first_form_one_field_in_five_is_dropped_and_none_is_changed(
+    table: TrainingTable,
+) -> None:
+    known, columns = knows_weather(table), weather_columns(table)
+    before = table.X[known][:, columns]
+    dropped = []
+    for seed in range(10):
+        first = withheld(table, seed)[0].X[: len(table)][known][:, columns]
+        kept = np.isfinite(first)
+        np.testing.assert_array_equal(first[kept], before[kept])
+        dropped.append(1 - kept.sum() / np.isfinite(before).sum())
+    assert np.mean(dropped) == pytest.approx(0.2, abs=0.02)
+
+
+def test_rows_without_weather_do_not_notice(table: TrainingTable) -> None:
+    known = knows_weather(table)
+    without = replace(table, X=np.where(weather_columns(table), np.nan, table.X))
+    some, some_weights, some_origin, _ = withheld(table)
+    none, none_weights, none_origin, before = withheld(without)
+    assert none_origin.tolist() == list(range(len(table)))
+    np.testing.assert_array_equal(none.X, without.X)
+    np.testing.assert_array_equal(none_weights, before)
+    rows, same = ~known[some_origin], ~known
+    np.testing.assert_array_equal(some.X[rows], none.X[same])
+    np.testing.assert_array_equal(some_weights[rows], none_weights[same])
+
+
+def test_the_given_table_stays_as_it_was(table: TrainingTable) -> None:
+    before = table.X.copy()
+    withheld(table)
+    np.testing.assert_array_equal(table.X, before)
