@@ -5,6 +5,7 @@ What it needs is imported where it is asked for, so that tests without a server 
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,19 +18,44 @@ if TYPE_CHECKING:
     from lifecycle.torchserve import Server
     from tests.serving import Client
 
+WATCHED = "0.0.3"
+# Goes to the top of the entry: what happens from its first import on is seen.
+_WATCH = """
+import sys as _sys
+
+_unpickled = []
+
+
+def _watch(event, arguments):
+    if event == "pickle.find_class":
+        _unpickled.append(".".join(arguments))
+
+
+_sys.addaudithook(_watch)
+"""
+# Goes to its end: every reply tells, in its headers, about the batch and the process it comes from.
+_TELL = """
+_handle = handle
+
+
+def handle(rows, context):
+    replies = _handle(rows, context)
+    for index in range(len(rows or ())):
+        told = {
+            "X-Batch": str(len(rows)),
+            "X-Unpickled": ",".join(_unpickled),
+            "X-Modules": ",".join(name for name, module in _sys.modules.items() if module),
+        }
+        for name, value in told.items():
+            context.set_response_header(index, name, value)
+    return replies
+"""
+
 
 @pytest.fixture(scope="session")
-def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small archive of version 0.0.1, alone in its model store."""
-    from tests.serving import small_archive
-
-    return small_archive(tmp_path_factory.mktemp("serving"), "0.0.1")
-
-
-@pytest.fixture(scope="session")
-def artifact(archive: Path) -> Path:
-    """The artefact folder from which `archive` was built."""
-    return archive.parent.parent / "artifact-0.0.1"
+def archive(fitted_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The archive of version 0.0.1, alone in a model store."""
+    return Path(shutil.copy(fitted_archive, tmp_path_factory.mktemp("model_store")))
 
 
 @pytest.fixture(scope="session")
@@ -43,6 +69,30 @@ def server(archive: Path) -> Iterator[Server]:
         yield torchserve.start(archive, port)
     finally:
         torchserve.stop(port)
+
+
+@pytest.fixture(scope="session")
+def watched(
+    archive: Path, fitted_artifact: Path, server: Server, tmp_path_factory: pytest.TempPathFactory
+) -> str:
+    """Where to ask the same artefact in batches of four, with an entry that tells on itself."""
+    from lifecycle import registration
+    from tests.serving import other_code
+    from training.package import ENTRY, MODEL, build_archive
+
+    code = other_code(tmp_path_factory.mktemp("watched"), {})
+    source = (code / ENTRY).read_text(encoding="utf-8")
+    first = "from handlers.serving_set import"
+    assert source.count(first) == 1
+    (code / ENTRY).write_text(source.replace(first, _WATCH + first) + _TELL, encoding="utf-8")
+    registration.register(
+        server,
+        build_archive(fitted_artifact, WATCHED, archive.parent, code=code),
+        make_default=False,
+        batch_size=4,
+        max_batch_delay=500,
+    )
+    return f"/predictions/{MODEL}/{WATCHED}"
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,12 @@
-"""What tests of the server share: a small real archive, photos for it, and a client."""
+"""What tests of the server share: photos, a client, and code that is not the tree's."""
 
 from __future__ import annotations
 
 import base64
-import hashlib
 import http.client
 import json
-from collections.abc import Iterator
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+import shutil
+from email.message import Message
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,26 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ServerError
-from features.extractor import ScientificFeatureExtractor
-from features.light import light_of
-from features.metadata import PhotoMetadata
-from features.photo import photo_from_pixels
 from lifecycle import ports, torchserve
 from lifecycle.torchserve import Server
-from training.artifact_folder import write_artifact
-from training.dataset import LabelledPhoto
-from training.fit import fit_estimator
-from training.package import ROOT, build_archive
+from training.package import PACKAGES, ROOT
 from training.renderer import draw_moment, draw_place, render
-from training.table import TrainingTable, training_table
 
 METADATA = {"captured_at": "2026-03-20T10:00:00-05:00", "lat": 6.2518, "lon": -75.5636}
 JPEG = {"Content-Type": "image/jpeg"}
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 SECRET = "a-token-that-no-log-may-hold"
-SCENES = 4
-ROWS = 48
 
 
 @cache
@@ -54,86 +42,37 @@ def jpeg(pm25: float = 40.0) -> bytes:
     return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
 
 
-def small_archive(folder: Path, version: str, *, code: Path = ROOT) -> Path:
-    """Train on a handful of rendered scenes, each repeated with noise, and package the models.
-
-    The estimates are worth nothing; everything else is what a full training gives.
-    """
-    artifact = folder / f"artifact-{version}"
-    table = _table()
-    extractor = ScientificFeatureExtractor()
-    estimator = fit_estimator(table, seed=1, feature_set=extractor.feature_set)
-    write_artifact(
-        artifact,
-        estimator,
-        table,
-        version=version,
-        dataset_hash=hashlib.sha256(b"rendered").hexdigest(),
-        scores={},
-        model_card="A small model for tests.",
-    )
-    return build_archive(artifact, version, folder / "model_store", code=code)
-
-
-def _table() -> TrainingTable:
-    extractor = ScientificFeatureExtractor()
-    rng = np.random.default_rng(1)
-    levels = np.geomspace(8, 160, SCENES)
-    read = [
-        list(extractor.extract(light_of(photo_from_pixels(scene(pm25)).pixels)).values())
-        for pm25 in levels
-    ]
-    of_scene = np.arange(ROWS) % SCENES
-    X = np.array(read)[of_scene]
-    X = X + rng.normal(0, 0.05, X.shape) * np.nanstd(X, axis=0)
-    pm25 = levels[of_scene] * np.exp(rng.normal(0, 0.1, ROWS))
-    return training_table(list(_rows(pm25)), X, extractor.names)
-
-
-def _rows(pm25: NDArray[np.float64]) -> Iterator[LabelledPhoto]:
-    day = datetime(2026, 3, 1, 15, tzinfo=UTC)
-    somewhere = PhotoMetadata(captured_at=day, lat=6.25, lon=-75.57)
-    for i, label in enumerate(pm25):
-        yield LabelledPhoto(
-            path=Path(f"{i}.jpg"),
-            file=f"{i}.jpg",
-            sha256=hashlib.sha256(bytes([i])).hexdigest(),
-            min_side=512,
-            site=f"site-{i % 4}",
-            camera="",
-            country="CO",
-            session=str(i),
-            pm25=float(label),
-            pm25_quality="A",
-            pm25_as_published="",
-            pm10=None,
-            metadata=replace(somewhere, captured_at=day + timedelta(days=i)),
-        )
-
-
 class Client:
     """Sends one request at a time and reads its JSON."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
-    def send(
+    def exchange(
         self,
         body: bytes,
         headers: dict[str, str],
         path: str = "/predictions/pm25",
         method: str = "POST",
-    ) -> tuple[int, str, dict[str, Any]]:
+    ) -> tuple[int, Message, dict[str, Any]]:
+        """Status, headers and content of the reply to one request."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request(method, path, body, {"X-Secret": SECRET, **headers})
             response = connection.getresponse()
-            content = json.loads(response.read())
-            return response.status, response.headers["Content-Type"], content
+            return response.status, response.headers, json.loads(response.read())
         finally:
             connection.close()
 
+    def send(
+        self, body: bytes, headers: dict[str, str], path: str = "/predictions/pm25"
+    ) -> tuple[int, str, dict[str, Any]]:
+        """Status, media type and content of the reply to one request."""
+        status, told, content = self.exchange(body, headers, path)
+        return status, str(told["Content-Type"]), content
+
     def form(self, **parts: bytes) -> tuple[int, str, dict[str, Any]]:
+        """The reply to a form with these parts."""
         boundary = "boundary-of-the-parts"
         lines = []
         for name, value in parts.items():
@@ -142,6 +81,17 @@ class Client:
             lines.append(head.encode() + value + b"\r\n")
         body = b"".join(lines) + f"--{boundary}--\r\n".encode()
         return self.send(body, {"Content-Type": f"multipart/form-data; boundary={boundary}"})
+
+
+def other_code(folder: Path, changes: dict[str, tuple[str, str]]) -> Path:
+    """A copy of the bundled code in `folder`, where text was replaced once in each named file."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package)
+    for name, (old, new) in changes.items():
+        text = (folder / name).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{name} holds {old!r} {text.count(old)} times"
+        (folder / name).write_text(text.replace(old, new), encoding="utf-8")
+    return folder
 
 
 def free_port() -> int:

@@ -3,33 +3,26 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from features.errors import ServerError
 from lifecycle import registration
 from lifecycle.torchserve import Server
-from tests.serving import JPEG, Client, is_answer
-from training.package import PACKAGES, ROOT, build_archive
+from tests.serving import JPEG, Client, other_code
+from training.package import build_archive
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def second_version(
-    archive: Path, artifact: Path, server: Server, tmp_path_factory: pytest.TempPathFactory
+    archive: Path, fitted_artifact: Path, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
-    """Version 0.0.2: the same artefact, with code of its own, registered for batches of 4."""
-    folder = tmp_path_factory.mktemp("other")
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / "code" / package)
-    with (folder / "code" / "handlers" / "problem.py").open("a") as source:
-        source.write('\nPROBLEM_TYPE = "urn:other-code:"\n')
-    other = build_archive(artifact, "0.0.2", archive.parent, code=folder / "code")
-    return registration.register(
-        server, other, make_default=False, batch_size=4, max_batch_delay=500
-    )
+    """Version 0.0.2, registered beside 0.0.1: the same artefact, with code of its own."""
+    changes = {"handlers/problem.py": ('"urn:pm25:problem:"', '"urn:other-code:"')}
+    code = other_code(tmp_path_factory.mktemp("other") / "code", changes)
+    other = build_archive(fitted_artifact, "0.0.2", archive.parent, code=code)
+    return registration.register(server, other, make_default=False)
 
 
 def test_two_versions_run_their_own_code_side_by_side(
@@ -43,25 +36,6 @@ def test_two_versions_run_their_own_code_side_by_side(
     _, _, default = client.send(b"text", JPEG)
     assert default["type"].startswith("urn:pm25:")
     assert client.send(photo, JPEG, "/predictions/pm25/0.0.2")[0] == 200
-
-
-def test_a_bad_photo_in_a_batch_fails_alone(
-    client: Client, server: Server, second_version: str, photo: bytes
-) -> None:
-    """Four clients in one batch: the handler sees them together, each gets its own."""
-    bodies = [photo, b"text", photo, photo[:5000]]
-    replies: dict[int, tuple[int, str, dict[str, Any]]] = {}
-
-    def ask(i: int) -> None:
-        replies[i] = client.send(bodies[i], JPEG, "/predictions/pm25/0.0.2")
-
-    threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(bodies))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [replies[i][0] for i in range(4)] == [200, 415, 200, 422]
-    assert is_answer(replies[0][2]) and is_answer(replies[2][2])
 
 
 def test_a_version_becomes_the_default_and_the_old_one_leaves(
@@ -81,22 +55,24 @@ def test_a_version_becomes_the_default_and_the_old_one_leaves(
 
 
 def test_registration_says_what_is_wrong(
-    server: Server, archive: Path, artifact: Path, tmp_path: Path
+    server: Server, archive: Path, fitted_artifact: Path, tmp_path: Path
 ) -> None:
     def refused(path: Path) -> str:
         with pytest.raises(ServerError) as caught:
             registration.register(server, path)
         return caught.value.code
 
+    before = server.management.versions()
     assert refused(archive) == "already_registered"
     assert refused(archive.parent / "pm25-9.9.9.mar") == "no_archive"
-    elsewhere = build_archive(artifact, "0.0.8", tmp_path)
+    elsewhere = build_archive(fitted_artifact, "0.0.8", tmp_path)
     assert refused(elsewhere) == "not_in_model_store"
     damaged = tmp_path / "damaged"
-    shutil.copytree(artifact, damaged)
+    shutil.copytree(fitted_artifact, damaged)
     (damaged / "manifest.json").write_text("{}")
     assert refused(build_archive(damaged, "0.0.9", archive.parent)) == "archive_refused"
-    assert [entry["modelVersion"] for entry in server.management.versions()] == ["0.0.1"]
+    after = server.management.versions()
+    assert [entry["modelVersion"] for entry in after] == [e["modelVersion"] for e in before]
     with pytest.raises(ServerError) as caught:
         registration.set_default(server.management, "9.9.9")
     assert caught.value.code == "not_ready"

@@ -60,6 +60,9 @@ def test_several_photos_are_answered_one_by_one(client: Client, photo: bytes) ->
 
 # ---- bad input
 
+# How a photo begins that an iPhone took in its own format: box length, "ftyp", brand.
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(4096)
+
 
 def png_that_claims(width: int, height: int) -> bytes:
     """A PNG of a few bytes with a header that announces `width` × `height` pixels."""
@@ -85,6 +88,7 @@ def bad_requests(photo: bytes) -> dict[str, tuple[int, bytes, dict[str, str]]]:
         "truncated JPEG": (422, photo[: len(photo) // 2], JPEG),
         "1 × 1 image": (422, png_that_claims(1, 1), {"Content-Type": "image/png"}),
         "huge PNG": (422, png_that_claims(60_000, 60_000), {"Content-Type": "image/png"}),
+        "HEIC": (415, HEIC, {"Content-Type": "image/heic"}),
         "broken JSON": (400, b'{"photo": "', JSON),
         "JSON list": (400, b"[]", JSON),
         "no photo in JSON": (400, b'{"metadata": {}}', JSON),

@@ -5,8 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -31,22 +29,14 @@ def test_every_port_listens_on_this_machine_alone(server: Server) -> None:
     assert {address.port for address in listening} == expected
 
 
-def test_the_worker_knows_no_training_library(server: Server) -> None:
-    """Not merely unused: nothing of them is mapped into the process, nor can be imported."""
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux says what is mapped")
+def test_no_training_library_is_mapped_into_the_worker(server: Server) -> None:
+    """What the worker says of itself stands in test_parity.py; this is what the kernel says."""
     (pid,) = worker_pids(server)
     mapped = {line.split()[-1] for line in Path(f"/proc/{pid}/maps").read_text().splitlines()}
     assert any("xgboost" in path for path in mapped)
     for library in ("sklearn", "skimage", "pandas"):
         assert not [path for path in mapped if f"/{library}/" in path]
-    code = (
-        "import pm25_handler, sys; "
-        "print([n for n in ('sklearn','skimage','pandas','joblib') if sys.modules.get(n)])"
-    )
-    folder = Path(f"/proc/{pid}/cwd").resolve()
-    ran = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True
-    )
-    assert ran.stdout.strip() == "[]"
 
 
 def test_counters_tell_outcomes_and_stages(server: Server, client: Client, photo: bytes) -> None:
