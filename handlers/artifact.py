@@ -1,6 +1,7 @@
 """The artefact folder of an archive: what lies in it, and the proof that it is whole.
 
-    manifest.json          format, version, feature set, data set hash, SHA-256 of every other file
+    manifest.json          format, version, feature set, data set hash, SHA-256 of every other
+                           file, and of all this
     new_place/, fixed_view/  a set of models each (fixed_view only where a camera is known):
         pipeline.json          impute → standardise → select
         xgboost.ubj  lightgbm.txt  mlp.safetensors  stack.json      PM25EnsembleModel
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,10 +54,14 @@ def sums(folder: Path) -> dict[str, str]:
 def write_manifest(folder: Path, version: str, feature_set: str, dataset_hash: str) -> Manifest:
     """Sum up `folder` as it is and write its manifest."""
     manifest = Manifest(version, feature_set, dataset_hash, sums(folder))
-    (folder / MANIFEST).write_text(
-        json.dumps(manifest.__dict__, indent=1, sort_keys=True), encoding="utf-8"
-    )
+    content = {**manifest.__dict__, "sum": _sum(manifest.__dict__)}
+    (folder / MANIFEST).write_text(json.dumps(content, indent=1, sort_keys=True), encoding="utf-8")
     return manifest
+
+
+def _sum(content: Mapping[str, object]) -> str:
+    """SHA-256 of a manifest's content, however it is laid out in the file."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def verify(folder: Path, feature_set: str) -> Manifest:
@@ -69,15 +75,19 @@ def verify(folder: Path, feature_set: str) -> Manifest:
     if not path.is_file():
         raise ArtifactError("no_manifest", f"{path} does not exist.", refuse)
     try:
-        manifest = Manifest(**json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        its_sum, its_format = content.pop("sum"), content["format_version"]
+        if its_format != FORMAT_VERSION:
+            raise ArtifactError(
+                "other_format",
+                f"The artefact has format {its_format}, this code reads {FORMAT_VERSION}.",
+                "Run the archive with the code inside it.",
+            )
+        if its_sum != _sum(content):
+            raise ValueError("it was changed after it was written")
+        manifest = Manifest(**content)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError("broken_manifest", f"{path} cannot be read: {error}.", refuse) from None
-    if manifest.format_version != FORMAT_VERSION:
-        raise ArtifactError(
-            "other_format",
-            f"The artefact has format {manifest.format_version}, this code reads {FORMAT_VERSION}.",
-            "Run the archive with the code inside it.",
-        )
     if manifest.feature_set != feature_set:
         raise ArtifactError(
             "other_feature_set",

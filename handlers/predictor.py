@@ -146,7 +146,6 @@ class Predictor:
         reference = self.estimator.cameras.get(camera or "")
         return {
             "pm25_estimate": pm25,
-            "unit": "ug m-3",
             "uncertainty": float(np.hypot(epistemic, aleatoric)),
             "uncertainty_parts": {"epistemic": epistemic, "aleatoric": aleatoric},
             "interval": {"level": LEVEL, "lower": lower, "upper": upper},

@@ -1,0 +1,246 @@
+"""Estimates with their intervals: inside, never negative, the same however they are asked for."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from features.errors import ArtifactError
+from features.meteorology import WEATHER_FEATURES
+from handlers.estimator import Estimates, PM25Estimator
+from handlers.expert import Expert
+from training.fit import fit_estimator
+from training.table import TrainingTable
+
+
+def every(estimates: Estimates) -> dict[str, NDArray[np.float64]]:
+    return {field.name: getattr(estimates, field.name) for field in fields(estimates)}
+
+
+def assert_the_same(one: Estimates, other: Estimates, rtol: float = 1e-9) -> None:
+    for name, values in every(one).items():
+        np.testing.assert_allclose(values, every(other)[name], rtol=rtol, err_msg=name)
+
+
+def assert_plausible(estimates: Estimates) -> None:
+    for values in every(estimates).values():
+        assert np.isfinite(values).all() and np.all(values >= 0)
+    assert np.all(estimates.lower <= estimates.pm25)
+    assert np.all(estimates.pm25 <= estimates.upper)
+    assert np.all(np.diff(estimates.quantiles, axis=1) >= 0)
+
+
+def as_unknown(table: TrainingTable) -> list[None]:
+    return [None] * len(table)
+
+
+def test_estimates_lie_inside_their_intervals(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    estimates = estimator.estimate(table.X, table.cameras)
+    assert estimates.quantiles.shape == (len(table), 19)
+    assert_plausible(estimates)
+    np.testing.assert_allclose(estimates.quantiles[:, 9], estimates.pm25)
+    np.testing.assert_allclose(estimates.quantiles[:, 0], estimates.lower)
+    np.testing.assert_allclose(estimates.quantiles[:, 18], estimates.upper)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([0.1, 3.0, 1e6]), st.floats(0.0, 1.0))
+def test_even_a_photo_like_no_other_gets_a_plausible_answer(
+    estimator: PM25Estimator, table: TrainingTable, seed: int, wild: float, unknown: float
+) -> None:
+    rng = np.random.default_rng(seed)
+    spread = np.nan_to_num(np.nanstd(table.X, axis=0))
+    X = np.nan_to_num(table.X[:3]) + wild * spread * rng.normal(size=(3, table.X.shape[1]))
+    X[rng.random(X.shape) < unknown] = np.nan
+    known = next(iter(estimator.cameras))
+    assert_plausible(estimator.estimate(X, [known, None, "never seen"]))
+
+
+def test_a_photo_of_which_nothing_is_known_gets_a_wide_interval_around_the_usual(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    nothing = estimator.estimate(np.full((1, len(table.names)), np.nan), [None])
+    usual = np.median(table.pm25)
+    assert 0.4 * usual < nothing.pm25[0] < 2.5 * usual
+    assert nothing.lower[0] < usual < nothing.upper[0]
+
+
+def test_it_has_learned_something(estimator: PM25Estimator, table: TrainingTable) -> None:
+    estimates = estimator.estimate(table.X, table.cameras)
+    assert np.corrcoef(np.log(estimates.pm25), table.ln_pm25)[0, 1] > 0.7
+    inside = (estimates.lower <= table.pm25) & (table.pm25 <= estimates.upper)
+    assert inside.mean() > 0.8
+
+
+def test_a_batch_gives_what_each_photo_gives_alone(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    batch = estimator.estimate(table.X, table.cameras)
+    for i in range(0, len(table), 7):
+        alone = estimator.estimate(table.X[i : i + 1], [table.cameras[i]])
+        for name, values in every(batch).items():
+            np.testing.assert_allclose(every(alone)[name][0], values[i], rtol=1e-9, err_msg=name)
+
+
+def test_the_order_of_the_rows_does_not_matter(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    order = np.random.default_rng(0).permutation(len(table))
+    cameras = table.cameras
+    straight = estimator.estimate(table.X, cameras)
+    shuffled = estimator.estimate(table.X[order], [cameras[i] for i in order])
+    back = np.argsort(order)
+    assert_the_same(straight, Estimates(**{k: v[back] for k, v in every(shuffled).items()}))
+
+
+def test_no_photos_give_no_estimates(estimator: PM25Estimator, table: TrainingTable) -> None:
+    assert estimator.estimate(table.X[:0], []).quantiles.shape == (0, 19)
+
+
+def test_a_known_camera_is_judged_against_itself(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    known = next(iter(estimator.cameras))
+    assert estimator.knows(known)
+    assert not estimator.knows("never seen") and not estimator.knows(None)
+    seen = np.array([camera == known for camera in table.cameras])
+    X = table.X[seen]
+    by_itself = estimator.estimate(X, [known] * len(X))
+    as_new = estimator.estimate(X, [None] * len(X))
+    assert_the_same(as_new, estimator.estimate(X, ["never seen"] * len(X)))
+    assert np.abs(np.log(by_itself.pm25 / as_new.pm25)).max() > 1e-3
+    assert estimator.fixed_view is not None
+    judged = estimator.fixed_view.judge(estimator.cameras[known].relative(X, estimator.names))
+    np.testing.assert_allclose(
+        by_itself.pm25, np.exp(estimator.cameras[known].shift + judged.mu), rtol=1e-9
+    )
+
+
+def test_scale_shift_and_interval_factors_of_a_reference(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    known = next(iter(estimator.cameras))
+    reference = replace(estimator.cameras[known], shift=0.0, scale=1.0, interval_factors=(1.0, 1.0))
+    X = table.X[:6]
+
+    def with_reference(**changes: object) -> Estimates:
+        cameras = {known: replace(reference, **changes)}  # type: ignore[arg-type]
+        return replace(estimator, cameras=cameras).estimate(X, [known] * 6)
+
+    plain = with_reference()
+    louder = with_reference(shift=3.0, scale=2.0)
+    np.testing.assert_allclose(np.log(louder.pm25), 3.0 + 2.0 * np.log(plain.pm25))
+    np.testing.assert_allclose(np.log(louder.upper), 3.0 + 2.0 * np.log(plain.upper))
+    wider = with_reference(interval_factors=(2.0, 0.5))
+    np.testing.assert_allclose(wider.pm25, plain.pm25)
+    np.testing.assert_allclose(
+        np.log(wider.lower / wider.pm25), 2 * np.log(plain.lower / plain.pm25)
+    )
+    np.testing.assert_allclose(
+        np.log(wider.upper / wider.pm25), 0.5 * np.log(plain.upper / plain.pm25)
+    )
+    np.testing.assert_allclose(wider.quantiles[:, [0, 18]], np.c_[wider.lower, wider.upper])
+    assert_plausible(wider)
+
+
+def test_named_features_become_a_row(estimator: PM25Estimator) -> None:
+    row = estimator.row({"sky_fraction": 0.25, "no feature of ours": 1.0})
+    assert row.shape == (1, len(estimator.names))
+    assert row[0, estimator.names.index("sky_fraction")] == 0.25
+    assert np.isnan(row).sum() == len(estimator.names) - 1
+
+
+def test_what_was_saved_answers_the_same(
+    estimator: PM25Estimator, table: TrainingTable, tmp_path: Path
+) -> None:
+    estimator.save(tmp_path)
+    loaded = PM25Estimator.load(tmp_path)
+    assert loaded.names == estimator.names
+    assert loaded.cameras == estimator.cameras
+    assert_the_same(
+        loaded.estimate(table.X, table.cameras), estimator.estimate(table.X, table.cameras)
+    )
+    loaded.save(tmp_path / "again")
+    for path in tmp_path.glob("*/*"):
+        again = tmp_path / "again" / path.relative_to(tmp_path)
+        if path.is_file() and again.is_file():
+            assert again.read_bytes() == path.read_bytes(), path.name
+
+
+def test_without_known_cameras_there_is_one_set_of_models(
+    estimator: PM25Estimator, table: TrainingTable, tmp_path: Path
+) -> None:
+    alone = replace(estimator, fixed_view=None, cameras={})
+    alone.save(tmp_path)
+    assert not (tmp_path / "fixed_view").exists()
+    loaded = PM25Estimator.load(tmp_path)
+    assert loaded.fixed_view is None
+    assert_the_same(
+        loaded.estimate(table.X, table.cameras), estimator.estimate(table.X, as_unknown(table))
+    )
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        *("pipeline.json", "xgboost.ubj", "lightgbm.txt", "mlp.safetensors", "stack.json"),
+        *("bayesian.safetensors", "conformal.json"),
+    ],
+)
+def test_a_part_that_is_missing_is_named(fitted_artifact: Path, tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "new_place"
+    shutil.copytree(fitted_artifact / "new_place", folder)
+    (folder / part).unlink()
+    with pytest.raises(ArtifactError):
+        Expert.load(folder)
+
+
+def test_hiding_the_weather_hardly_moves_the_mean_estimate(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    """Weather is known at two of three sites, and all three have the same level."""
+    weather = np.array([name in WEATHER_FEATURES for name in table.names])
+    known = np.isfinite(table.X[:, weather]).any(axis=1)
+    hidden = np.where(weather, np.nan, table.X)
+    for cameras in (table.cameras, as_unknown(table)):
+        chosen = [cameras[i] for i in np.flatnonzero(known)]
+        with_weather = estimator.estimate(table.X[known], chosen).pm25.mean()
+        without = estimator.estimate(hidden[known], chosen).pm25.mean()
+        assert without == pytest.approx(with_weather, rel=0.10)
+
+
+def test_no_weather_does_not_mean_the_place_that_has_none(table: TrainingTable) -> None:
+    """Where the sites with weather are twice as hazy, hiding it must not halve the estimate."""
+    weather = np.array([name in WEATHER_FEATURES for name in table.names])
+    known = np.isfinite(table.X[:, weather]).any(axis=1)
+    twice = replace(table, pm25=np.where(known, 2.0, 1.0) * table.pm25)
+    fitted = fit_estimator(twice, seed=1, feature_set="rendered")
+    rows = np.flatnonzero(known)
+    with_weather = fitted.estimate(twice.X[rows], [None] * len(rows)).pm25.mean()
+    hidden = np.where(weather, np.nan, twice.X)[rows]
+    without = fitted.estimate(hidden, [None] * len(rows)).pm25.mean()
+    assert without == pytest.approx(with_weather, rel=0.10)
+
+
+def test_the_same_rows_and_seed_give_the_same_models(
+    estimator: PM25Estimator, table: TrainingTable, tmp_path: Path
+) -> None:
+    again = fit_estimator(
+        table, seed=1, feature_set=next(iter(estimator.cameras.values())).feature_set
+    )
+    estimator.save(tmp_path / "one")
+    again.save(tmp_path / "two")
+    files = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
+    assert len(files) == 15
+    for path in files:
+        other = tmp_path / "two" / path.relative_to(tmp_path / "one")
+        assert other.read_bytes() == path.read_bytes(), path.name
