@@ -41,8 +41,8 @@ $(call needs,predict,PHOTO)
 predict: $(VENV)/.made/serving  ## estimate one photo, without a server  PHOTO=photo.jpg [ARCHIVE=a.mar]
 	@$(PM25) predict "$(PHOTO)" $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
-$(call needs,train,DATA VERSION)
-train: $(VENV)/.made/train  ## train and score a model  DATA="dir [dir…]" VERSION=1.0.0
+$(call needs,train,VERSION)
+train: $(VENV)/.made/train  ## train and score a model  [DATA="dir [dir…]"] VERSION=1.0.0
 	@$(PM25) train $(DATA:%=--data "%") --version "$(VERSION)"
 
 $(call needs,evaluate,DATA)

@@ -6,7 +6,12 @@ import sys
 
 import typer
 
-from commands import evaluate, package, predict, register, serve, train
+from commands.evaluate import evaluate
+from commands.package import package
+from commands.predict import predict
+from commands.register import register
+from commands.serve import serve, stop
+from commands.train import train
 from features.errors import PM25Error
 
 cli = typer.Typer(
@@ -15,15 +20,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="PM2.5 from one outdoor photograph, with an interval that can be believed.",
 )
-for command in (
-    train.train,
-    evaluate.evaluate,
-    package.package,
-    predict.predict,
-    serve.serve,
-    serve.stop,
-    register.register,
-):
+for command in (train, evaluate, package, predict, serve, stop, register):
     cli.command()(command)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,11 +21,10 @@ def train(
 ) -> None:
     """Train on data sets, or on rendered scenes when none is given, and print the scores."""
     from rich.console import Console
-    from rich.markdown import Markdown
     from rich.progress import track
 
     from training.dataset import read_dataset
-    from training.model_card import score_tables
+    from training.rendered_scenes import PLACES
     from training.renderer import render_dataset
     from training.run import train as run
 
@@ -36,16 +35,48 @@ def train(
 
     folders = [*(data or []), *(more or [])]
     with tempfile.TemporaryDirectory(prefix="pm25-rendered-") as scratch:
-        if not folders:
-            console.print("No data given: rendering scenes.")
+        rendered_only = not folders
+        if rendered_only:
+            console.print("No data given: rendering scenes, whose scores say nothing of real air.")
             folders = [Path(scratch) / "rendered"]
-            render_dataset(folders[0], 8, 8, 4, seed)
+            render_dataset(folders[0], PLACES, 1, 1, seed)
             if "rendered" not in version:
                 version = f"{version}-rendered"
         datasets = [read_dataset(folder) for folder in folders]
         for dataset in datasets:
-            for group in dataset.duplicates:
-                console.print(f"{dataset.name}: the same photo twice: {', '.join(group)}")
-        result = run(datasets, version, seed=seed, jobs=jobs, progress=progress)
-    Console().print(Markdown("\n".join(score_tables(result.scores))))
+            if dataset.duplicates:
+                first = " = ".join(dataset.duplicates[0])
+                console.print(
+                    f"{dataset.name}: {len(dataset.duplicates)} photos stand there twice ({first}…)"
+                )
+        result = run(
+            datasets,
+            version,
+            seed=seed,
+            jobs=jobs,
+            rendered_places=0 if rendered_only else PLACES,
+            progress=progress,
+        )
+    _print_scores(result.scores)
     console.print(f"Artefact: {result.folder}. Next: make package VERSION={version}")
+
+
+def _print_scores(scores: Mapping[str, Any]) -> None:
+    """Print one table a split, as wide as it needs to be."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from training.model_card import FIGURES, SPLITS, score_rows
+
+    for split, block_of in scores.items():
+        table = Table(title=f"{split}: {SPLITS[split]}", box=box.SIMPLE, title_justify="left")
+        table.add_column("over", no_wrap=True)
+        table.add_column("features", no_wrap=True)
+        for name in FIGURES.values():
+            table.add_column(name, justify="right", no_wrap=True)
+        before = ""
+        for part, features, cells in score_rows(block_of):
+            table.add_row(part if part != before else "", features, *cells)
+            before = part
+        Console(width=150).print(table)

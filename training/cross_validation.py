@@ -7,6 +7,7 @@ pooled, and scored once.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from training.dataset import LabelledPhoto
 from training.fit import fit_estimator
 from training.scores import Predictions, baselines, score_block
 from training.splits import Fold
-from training.table import TrainingTable, variant_columns
+from training.table import WITHOUT_PHOTO, TrainingTable, variant_columns
 
 SPLITS: dict[str, Callable[[Sequence[LabelledPhoto]], list[Fold]]] = {
     "unseen_days": splits.unseen_days,
@@ -43,6 +44,7 @@ def cross_validate(
     *,
     seed: int,
     feature_set: str,
+    rendered: TrainingTable | None = None,
     jobs: int = 2,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
 ) -> dict[str, dict[str, dict[str, object]]]:
@@ -60,11 +62,22 @@ def cross_validate(
     ]
     tables = {variant: table.with_columns(columns) for variant, columns in variants.items()}
     done = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_held_out)(tables[task.variant], task.fold, seed, feature_set) for task in tasks
+        delayed(_held_out)(
+            tables[task.variant],
+            task.fold,
+            seed,
+            feature_set,
+            # Weather and sun alone have nothing to learn from a picture.
+            rendered if task.variant != WITHOUT_PHOTO else None,
+        )
+        for task in tasks
     )
     pooled: dict[tuple[str, str], list[tuple[NDArray[np.int64], Predictions]]] = {}
-    for task, predictions in zip(tasks, progress(done, len(tasks)), strict=True):
-        pooled.setdefault((task.split, task.variant), []).append((task.fold.test, predictions))
+    with warnings.catch_warnings():
+        # The learners leave memory behind; loky then renews a worker between two folds, and says so.
+        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
+        for task, predictions in zip(tasks, progress(done, len(tasks)), strict=True):
+            pooled.setdefault((task.split, task.variant), []).append((task.fold.test, predictions))
     scores: dict[str, dict[str, dict[str, object]]] = {split: {} for split in SPLITS}
     for (split, variant), parts in pooled.items():
         rows = np.concatenate([test for test, _ in parts])
@@ -73,12 +86,13 @@ def cross_validate(
     return scores
 
 
-def _held_out(table: TrainingTable, fold: Fold, seed: int, feature_set: str) -> Predictions:
+def _held_out(
+    table: TrainingTable, fold: Fold, seed: int, feature_set: str, rendered: TrainingTable | None
+) -> Predictions:
     """Fit on the fold's training rows, answer its test rows."""
     train, test = table.take(fold.train), table.take(fold.test)
-    estimates = fit_estimator(train, seed=seed, feature_set=feature_set).estimate(
-        test.X, test.cameras
-    )
+    estimator = fit_estimator(train, seed=seed, feature_set=feature_set, rendered=rendered)
+    estimates = estimator.estimate(test.X, test.cameras)
     new_place, by_camera = baselines(train.photos)
     return Predictions(
         pm25=estimates.pm25,

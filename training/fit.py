@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from handlers.estimator import PM25Estimator
 from handlers.expert import Expert
-from training.calibration import fit_conformal, session_weights
+from training.calibration import fit_conformal
 from training.camera_reference import fit_camera_references, relative_rows
+from training.rendered_scenes import Lesson, lesson
 from training.selection import fit_pipeline
 from training.splits import run_names
 from training.stacking import fit_stack
@@ -26,36 +27,45 @@ KEEP = ("sun_elevation_deg", "air_mass", "daylight")
 
 
 def fit_estimator(
-    table: TrainingTable, *, seed: int, feature_set: str, keep: Sequence[str] = KEEP
+    table: TrainingTable,
+    *,
+    seed: int,
+    feature_set: str,
+    rendered: TrainingTable | None = None,
+    keep: Sequence[str] = KEEP,
 ) -> PM25Estimator:
-    """Fit both sets of models and the camera references on `table`."""
+    """Fit both sets of models and the camera references on `table`.
+
+    `rendered` scenes teach the models for new places, and judge nothing.
+    """
     references = fit_camera_references(table, feature_set)
     known = np.flatnonzero([camera in references for camera in table.cameras])
     fixed_view = None
     if len(known):
         of_cameras = table.take(known)
         levels = np.array([references[camera or ""].shift for camera in of_cameras.cameras])
+        relative = relative_rows(of_cameras.X, table.names, of_cameras.cameras, references)
         fixed_view = _fit_expert(
-            replace(
-                of_cameras,
-                X=relative_rows(of_cameras.X, table.names, of_cameras.cameras, references),
-            ),
+            lesson(replace(of_cameras, X=relative), None),
             of_cameras.ln_pm25 - levels,
             # Of a fixed camera, the days to come are new.
             numbered(run_names(of_cameras.photos)),
             seed=seed,
             keep=keep,
         )
+    everything = lesson(table, rendered)
     return PM25Estimator(
         names=table.names,
-        new_place=_fit_expert(table, table.ln_pm25, table.sites, seed=seed, keep=keep),
+        new_place=_fit_expert(
+            everything, everything.table.ln_pm25, everything.table.sites, seed=seed, keep=keep
+        ),
         fixed_view=fixed_view,
         cameras=references,
     )
 
 
 def _fit_expert(
-    table: TrainingTable,
+    lesson: Lesson,
     y: NDArray[np.float64],
     groups: NDArray[np.int64],
     *,
@@ -68,13 +78,23 @@ def _fit_expert(
     them the stack and the interval, leave out whole groups.
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    rows, weights, origin = with_weather_withheld(table, session_weights(table.sessions), rng)
-    target, sessions = y[origin], rows.sessions
+    rows, weights, origin = with_weather_withheld(lesson.table, lesson.weights, rng)
+    target, real, sessions = y[origin], lesson.real[origin], rows.sessions
     pipeline = fit_pipeline(rows.X, target, weights, sessions, rows.sites, rows.names, keep=keep)
-    fitted = fit_stack(pipeline.transform(rows.X), target, weights, sessions, groups[origin], seed)
+    fitted = fit_stack(
+        pipeline.transform(rows.X), target, weights, sessions, groups[origin], seed, judges=real
+    )
+    # Rendered rows judge only where there is next to nothing real to judge by.
+    judges = real if len(np.unique(sessions[real])) > 1 else np.ones(len(real), dtype=bool)
     return Expert(
         pipeline=pipeline,
         ensemble=fitted.ensemble,
         bayesian=fitted.bayesian,
-        conformal=fit_conformal(target, fitted.oof_ln_pm25, fitted.oof_sigma, sessions, weights),
+        conformal=fit_conformal(
+            target[judges],
+            fitted.oof_ln_pm25[judges],
+            fitted.oof_sigma[judges],
+            sessions[judges],
+            weights[judges],
+        ),
     )

@@ -6,6 +6,7 @@ Written from the run itself, so that no figure on it can be a figure from elsewh
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any
 
 from handlers.estimator import PM25Estimator
@@ -14,21 +15,21 @@ from training.table import TrainingTable
 
 FIGURES = {
     "n": "n",
-    "sd_y": "SD of y",
+    "sd_y": "SD",
     "mae": "MAE",
     "rmse": "RMSE",
     "r2": "R²",
     "spearman": "Spearman",
     "bias": "bias",
     "slope": "slope",
-    "baseline_mae": "constant's MAE",
-    "coverage_90": "coverage of 90 %",
-    "mean_width_90": "mean width",
+    "baseline_mae": "constant",
+    "coverage_90": "coverage",
+    "mean_width_90": "width",
 }
 VARIANTS = {
     "full": "full",
-    "photo_without_weather": "photo without weather",
-    "weather_and_sun_without_photo": "weather and sun without photo",
+    "photo_without_weather": "without weather",
+    "weather_and_sun_without_photo": "without photo",
 }
 SPLITS = {
     "unseen_days": "Days that were not trained on, at places that were (5 folds)",
@@ -36,6 +37,12 @@ SPLITS = {
     "unseen_sites": "Sites that were not trained on (leave one site out)",
     "random": "Random photos: a leakage control, no result",
 }
+FIGURES_EXPLAINED = """\
+All figures in [ug m-3] where they have a unit, over photos that were held out. `full` reads photo,
+sun and weather, `without weather` photo and sun, `without photo` sun and weather. `constant` is
+the MAE of the constant to beat, `coverage` the share of labels inside the 90 % interval, `width`
+its mean width, `slope` that of the estimate on the label.
+"""
 LIMITS = """\
 - The interval of a known camera comes from days that were held out: it is calibrated for a new
   day of that camera, as far as its future days are like its past ones.
@@ -54,6 +61,7 @@ def model_card(
     estimator: PM25Estimator,
     scores: Mapping[str, Any],
     refused: Mapping[str, int],
+    n_rendered: int,
 ) -> str:
     """The card as Markdown; no dates, durations or paths, so that equal runs give equal cards."""
     return "\n".join(
@@ -64,12 +72,11 @@ def model_card(
             "",
             "## Data",
             "",
-            *_data(datasets, table, refused),
+            *_data(datasets, table, refused, n_rendered),
             "",
             "## Scores",
             "",
-            "All figures in [ug m-3] where they have a unit, over photos that were held out.",
-            "",
+            FIGURES_EXPLAINED,
             *score_tables(scores),
             "## Models",
             "",
@@ -83,7 +90,7 @@ def model_card(
 
 
 def _data(
-    datasets: Sequence[DataSet], table: TrainingTable, refused: Mapping[str, int]
+    datasets: Sequence[DataSet], table: TrainingTable, refused: Mapping[str, int], n_rendered: int
 ) -> Iterator[str]:
     for dataset in datasets:
         yield f"- **{dataset.name}**: {len(dataset.rows)} photos. Source: {dataset.source}. "
@@ -105,6 +112,10 @@ def _data(
             f"| {site} | {len(labels)} | {len(sessions)} | {''.join(sorted(quality))} "
             f"| {min(labels):.0f}, {middle:.0f}, {max(labels):.0f} |"
         )
+    if n_rendered:
+        yield ""
+        yield f"With them {n_rendered} rendered scenes of known haze teach the new-place models."
+        yield "No score, stack or interval rests on a rendered scene."
     if refused:
         yield ""
         reasons = ", ".join(f"{count} {code}" for code, count in refused.items())
@@ -128,27 +139,36 @@ def _models(estimator: PM25Estimator) -> Iterator[str]:
         yield f"- Camera **{reference.camera}**: reference from {reference.n} sessions."
 
 
+def score_rows(block_of: Mapping[str, Any]) -> Iterator[tuple[str, str, list[str]]]:
+    """Part, features and figures of one split: for each part the three sets of features together.
+
+    `block_of` maps a variant to its score block. Parts: all photos, those by day, sessions, and
+    each site by day.
+    """
+    parts: list[tuple[str, tuple[str, ...]]] = [
+        ("all photos", ("overall",)),
+        ("by day", ("daytime",)),
+        ("sessions", ("per_session",)),
+    ]
+    sites = block_of["full"]["per_site_daytime"]
+    parts += [(f"{site} by day", ("per_site_daytime", site)) for site in sites]
+    for part, way in parts:
+        for variant, name in VARIANTS.items():
+            record = reduce(lambda block, key: block[key], way, block_of[variant])
+            yield part, name, [_cell(record[figure]) for figure in FIGURES]
+
+
 def score_tables(scores: Mapping[str, Any]) -> Iterator[str]:
-    """Every split as a Markdown table, its rows by variant and part."""
+    """Every split as a Markdown table."""
     for split, title in SPLITS.items():
         if not scores.get(split):
             continue
         yield f"### `{split}`: {title}"
         yield ""
-        yield "| features | over | " + " | ".join(FIGURES.values()) + " |"
+        yield "| over | features | " + " | ".join(FIGURES.values()) + " |"
         yield "|---" * (len(FIGURES) + 2) + "|"
-        for variant, name in VARIANTS.items():
-            block = scores[split][variant]
-            parts = {
-                "all": block["overall"],
-                "daytime": block["daytime"],
-                "sessions": block["per_session"],
-            }
-            if variant == "full" or split == "unseen_sites":
-                parts |= block["per_site"]
-            for part, record in parts.items():
-                cells = " | ".join(_cell(record[figure]) for figure in FIGURES)
-                yield f"| {name} | {part} | {cells} |"
+        for part, name, cells in score_rows(scores[split]):
+            yield f"| {part} | {name} | {' | '.join(cells)} |"
         yield ""
 
 

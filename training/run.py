@@ -19,10 +19,12 @@ from training.extraction import extract_features
 from training.feature_store import FeatureStore
 from training.fit import fit_estimator
 from training.model_card import model_card
+from training.rendered_scenes import PLACES, rendered_scenes
 from training.table import training_table
 
 RUNS = Path("build/runs")
 STORE = Path("build/features.db")
+RENDERED = Path("build/rendered")
 SEED = 25
 LEAST_SESSIONS = 20  # of at least two sites: fewer cannot be held out and leave something to fit
 
@@ -45,12 +47,14 @@ def train(
     jobs: int = 2,
     store: Path = STORE,
     runs: Path = RUNS,
+    rendered_places: int = PLACES,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
 ) -> TrainingRun:
     """Extract features (or take them from the store), score every split, fit on all rows, write.
 
     The same data, seed and versions give the same artefact, byte for byte, however many `jobs`
-    there are and whether features came from the store or not.
+    there are and whether features came from the store or not. `rendered_places` scenes teach what
+    haze does (training/rendered_scenes.py); 0 for none.
     Raises DataSetError when there is too little to learn from.
     """
     photos = [photo for dataset in datasets for photo in dataset.rows]
@@ -58,6 +62,11 @@ def train(
     store.parent.mkdir(parents=True, exist_ok=True)
     with FeatureStore(store) as feature_store:
         rows = extract_features(photos, feature_store, extractor, jobs=jobs)
+        rendered = None
+        if rendered_places:
+            rendered = rendered_scenes(
+                RENDERED, feature_store, places=rendered_places, seed=seed, jobs=jobs
+            )
     table = training_table([photos[i] for i in rows.kept], rows.matrix[rows.kept], rows.names)
     sessions = len({photo.visit for photo in table.photos})
     sites = len({photo.site for photo in table.photos})
@@ -72,10 +81,14 @@ def train(
         rows.names,
         seed=seed,
         feature_set=extractor.feature_set,
+        rendered=rendered,
         jobs=jobs,
         progress=progress,
     )
-    estimator = fit_estimator(table, seed=seed, feature_set=extractor.feature_set)
+    estimator = fit_estimator(
+        table, seed=seed, feature_set=extractor.feature_set, rendered=rendered
+    )
+    n_rendered = len(rendered) if rendered else 0
     refused = dict(sorted(Counter(refusal.code for refusal in rows.refused.values()).items()))
     folder = artifact_of(version, runs)
     manifest = write_artifact(
@@ -85,7 +98,7 @@ def train(
         version=version,
         dataset_hash=dataset_hash(datasets),
         scores=scores,
-        model_card=model_card(version, datasets, table, estimator, scores, refused),
+        model_card=model_card(version, datasets, table, estimator, scores, refused, n_rendered),
     )
     (runs / version / "scores.json").write_text(
         json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8"

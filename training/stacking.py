@@ -119,12 +119,14 @@ def fit_stack(
     groups: IntArray,
     seed: int,
     n_folds: int = 4,
+    judges: npt.NDArray[np.bool_] | None = None,
 ) -> FittedModels:
     """Out-of-fold predictions, the ridge on them, and all learners refitted on all rows.
 
     X (n, k) standardised features; y (n,) ln PM2.5 [ln ug m-3]; w (n,) row weights; sessions and
-    groups (n,) integer ids, a group a union of sessions. Runs on one thread; the same arguments
-    give the same models. Raises DataSetError for fewer than two groups.
+    groups (n,) integer ids, a group a union of sessions; judges (n,) the rows that the ridge is
+    fitted on, None for all: the others teach the learners only. Runs on one thread; the same
+    arguments give the same models. Raises DataSetError for fewer than two groups.
     """
     with one_thread():
         folds = group_folds(groups, w, n_folds)
@@ -140,10 +142,14 @@ def fit_stack(
             epistemic[held], aleatoric[held] = posterior.epistemic_sd, posterior.aleatoric_sd
 
         v = session_weights(sessions, w)
+        if judges is not None:
+            v = np.where(judges, v, 0.0)
         ln_pm25 = np.empty(n)
         for fold in np.unique(folds):
             held, kept = folds == fold, folds != fold
-            ridge = fit_ridge_stack(members[kept], y[kept], v[kept])
+            # Where all who may judge are in this fold, nothing speaks against the plain mean.
+            judged = bool(v[kept].any())
+            ridge = fit_ridge_stack(members[kept], y[kept], v[kept]) if judged else EQUAL_STACK
             ln_pm25[held] = ridge.predict(members[held])
 
         learners = _fit_learners(X, y, w, seed)

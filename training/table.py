@@ -14,6 +14,7 @@ from training.dataset import LabelledPhoto
 
 # The learners see ln PM2.5; below this the logarithm would magnify the noise of the monitor.
 LOWEST_LABEL = 1.0
+WITHOUT_PHOTO = "weather_and_sun_without_photo"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ class TrainingTable:
             photos=tuple(self.photos[int(i)] for i in rows),
         )
 
+    def joined(self, other: TrainingTable) -> TrainingTable:
+        """These rows, and below them those of `other`, which has the same columns."""
+        return TrainingTable(
+            self.names,
+            np.vstack([self.X, other.X]),
+            np.concatenate([self.pm25, other.pm25]),
+            self.photos + other.photos,
+        )
+
     def with_columns(self, names: Sequence[str]) -> TrainingTable:
         """The table of the features `names` alone."""
         position = {name: i for i, name in enumerate(self.names)}
@@ -96,7 +106,7 @@ def variant_columns(photo_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return {
         "full": (*photo_names, *SUN_FEATURES, *WEATHER_FEATURES),
         "photo_without_weather": (*photo_names, *SUN_FEATURES),
-        "weather_and_sun_without_photo": (*SUN_FEATURES, *WEATHER_FEATURES),
+        WITHOUT_PHOTO: (*SUN_FEATURES, *WEATHER_FEATURES),
     }
 
 

@@ -1,0 +1,83 @@
+"""Rendered scenes as a teacher: what haze does to a picture, known exactly, at hundreds of places.
+
+Real labelled photos come from a handful of places, and what they teach about haze cannot be told
+from what they teach about those places. Rendered scenes are worse pictures of better known air.
+They join the training rows of the models for new places, never those of a known camera, and judge
+nobody: stack, intervals and scores rest on real photos alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from features.extractor import ScientificFeatureExtractor
+from features.meteorology import WEATHER_FEATURES
+from training.calibration import session_weights
+from training.dataset import read_dataset
+from training.extraction import extract_features
+from training.feature_store import FeatureStore
+from training.renderer import render_dataset
+from training.table import TrainingTable, training_table
+
+# One photo of each place: places are what real data sets lack (docs/LOG.md).
+PLACES = 400
+# Of all training weight; with less, unseen cities are ranked by the buildings of the seen ones.
+SHARE = 0.6
+_RENDERING_CODE = (
+    *("renderer", "scene_light", "atmosphere", "camera_response", "scenery"),
+    *("canvas", "landscape", "townscape", "street"),
+)
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """Training rows, their weights (n,), and which of them are real (n,)."""
+
+    table: TrainingTable
+    weights: NDArray[np.float64]
+    real: NDArray[np.bool_]
+
+
+def rendered_scenes(
+    folder: Path, store: FeatureStore, *, places: int = PLACES, seed: int, jobs: int = 2
+) -> TrainingTable:
+    """The table of `places` rendered photos, kept below `folder` and rendered once.
+
+    Their weather is a drawing, not a climate, and is left unknown.
+    """
+    chosen = folder / f"{_code_hash()}-{places}-{seed}"
+    if not chosen.is_dir():
+        render_dataset(chosen, places, 1, 1, seed)
+    photos = read_dataset(chosen).rows
+    rows = extract_features(photos, store, ScientificFeatureExtractor(), jobs=jobs)
+    table = training_table([photos[i] for i in rows.kept], rows.matrix[rows.kept], rows.names)
+    table.X[:, [name in WEATHER_FEATURES for name in table.names]] = np.nan
+    return table
+
+
+def lesson(real: TrainingTable, rendered: TrainingTable | None) -> Lesson:
+    """Real rows, and below them the rendered ones with `SHARE` of all weight.
+
+    Every real session has the same total weight, and every rendered one.
+    """
+    weights = session_weights(real.sessions)
+    if rendered is None:
+        return Lesson(real, weights, np.ones(len(real), dtype=bool))
+    taught = session_weights(rendered.sessions)
+    taught *= SHARE / (1 - SHARE) * weights.sum() / taught.sum()
+    return Lesson(
+        real.joined(rendered.with_columns(real.names)),
+        np.concatenate([weights, taught]),
+        np.arange(len(real) + len(rendered)) < len(real),
+    )
+
+
+def _code_hash() -> str:
+    here = Path(__file__).parent
+    sources = ((here / f"{name}.py").read_bytes() for name in _RENDERING_CODE)
+    return hashlib.sha256(b"\0".join(sources)).hexdigest()[:12]
