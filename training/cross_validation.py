@@ -74,7 +74,7 @@ def cross_validate(
     )
     pooled: dict[tuple[str, str], list[tuple[NDArray[np.int64], Predictions]]] = {}
     with warnings.catch_warnings():
-        # The learners leave memory behind; loky then renews a worker between two folds, and says so.
+        # The learners leave memory behind; loky renews a worker between two folds and says so.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         for task, predictions in zip(tasks, progress(done, len(tasks)), strict=True):
             pooled.setdefault((task.split, task.variant), []).append((task.fold.test, predictions))
