@@ -46,6 +46,7 @@ _REGIONS: dict[str, tuple[int, ...]] = {
     "mid": (0, 0, 0, 0, 1, 0),
     "near": (0, 0, 0, 0, 0, 1),
 }
+_REGION_MEMBERS = np.array(list(_REGIONS.values()), dtype=np.float64)
 # Whole picture, ground, far band.
 _ENTROPY_MEMBERS = np.array(
     [[1, 1, 1, 1, 1, 1], [0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 0, 0]], dtype=np.float64
@@ -80,7 +81,7 @@ _SIGN: dict[str, Literal[-1, 0]] = {
 
 FAMILY = FeatureFamily(
     name="colour",
-    version=1,
+    version=2,
     features=(
         *(
             feature
@@ -236,7 +237,7 @@ class _Means(NamedTuple):
 def colour_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY for one photo; nan where a region has too few cells."""
     saturation, planes = _planes(light)
-    of = _region_means(planes, geometry.zones.ravel())
+    of = _region_means(planes, geometry)
     upper, horizon, far, near = (of[name] for name in ("upper_sky", "horizon_sky", "far", "near"))
 
     values: dict[str, float] = {}
@@ -294,7 +295,7 @@ def _planes(light: Light) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
             lightness,
             a,
             b,
-            cv2.magnitude(a, b),
+            np.sqrt(a * a + b * b),  # cv2.magnitude rounds by where in memory a plane lies
             red_green,
             red_green * red_green,
             yellow_blue,
@@ -308,12 +309,10 @@ def _planes(light: Light) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
     return np.rint(saturation * 255).astype(np.uint16), planes.reshape(len(planes), -1)
 
 
-def _region_means(planes: NDArray[np.float64], zones: NDArray[np.uint8]) -> dict[str, _Means]:
-    members = (zones == np.arange(N_ZONES, dtype=np.uint8)[:, None]).astype(np.float64)
-    regions = np.array(list(_REGIONS.values()), dtype=np.float64)
-    cells = regions @ members.sum(axis=1)
+def _region_means(planes: NDArray[np.float64], geometry: PictureGeometry) -> dict[str, _Means]:
+    cells = _REGION_MEMBERS @ geometry.zone_cells
     cells[cells < _MIN_CELLS] = np.nan
-    means = regions @ (members @ planes.T) / cells[:, None]
+    means = _REGION_MEMBERS @ (geometry.zone_members @ planes.T) / cells[:, None]
     return {name: _Means(*row) for name, row in zip(_REGIONS, means.tolist(), strict=True)}
 
 

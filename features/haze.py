@@ -182,7 +182,7 @@ def haze_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
         "transmission_p50": of_t.quantile(_TRANSMISSIONS, 0.5),
         "transmission_p90": of_t.quantile(_TRANSMISSIONS, 0.9),
         "optical_depth": of_t.mean(_OPTICAL_DEPTHS),
-        "attenuation_depth": _attenuation_depths(light, geometry.zones),
+        "attenuation_depth": _attenuation_depths(light, geometry),
     }
     values = {
         f"{region}_{quantity}": float(value)
@@ -227,8 +227,9 @@ def airlight_of(
     """
     sky = np.flatnonzero(geometry.zones.ravel() == HORIZON_SKY)
     if len(sky) >= _MIN_CELLS:
-        codes = np.sort(light.quarter.reshape(-1, 3).take(sky, axis=0), axis=0)
-        colour = SRGB_TO_LINEAR[codes[(len(sky) - 1) // 2]]
+        codes = light.quarter.reshape(-1, 3).take(sky, axis=0).T.copy()
+        codes.sort(axis=1)
+        colour = SRGB_TO_LINEAR[codes[:, (len(sky) - 1) // 2]]
     else:
         ground = geometry.zones[-len(dark) :] >= FAR_ZONE
         ground = ground if ground.any() else np.ones_like(ground)
@@ -280,11 +281,11 @@ def _guided_filter(
     return (window_sum(weight * slope) * guide + window_sum(weight * offset)) / n
 
 
-def _attenuation_depths(light: Light, zones: NDArray[np.uint8]) -> NDArray[np.float64]:
+def _attenuation_depths(light: Light, geometry: PictureGeometry) -> NDArray[np.float64]:
     """(regions,) mean depth of the colour attenuation prior."""
     depth = 0.121779 + 0.959710 * light.value - 0.780245 * light.saturation
-    sums = _MEMBERS @ np.bincount(zones.ravel(), depth.ravel(), N_ZONES)
-    cells = _MEMBERS @ np.bincount(zones.ravel(), minlength=N_ZONES)
+    sums = _MEMBERS @ (geometry.zone_members @ depth.ravel().astype(np.float64))
+    cells = _MEMBERS @ geometry.zone_cells
     means: NDArray[np.float64] = sums / np.where(cells < _MIN_CELLS, np.nan, cells)
     return means
 

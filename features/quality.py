@@ -240,10 +240,6 @@ def _steps(plane: NDArray[np.uint8], axis: int) -> Any:
 def _tile_sums(plane: Any) -> NDArray[np.int64]:
     """Sums over tiles of 40 x 40 px, or of the whole where it is smaller; the rest is left out."""
     height, width = (min(side, _TILE) for side in plane.shape)
-    rows, columns = plane.shape[0] // height, plane.shape[1] // width
-    strips = [
-        cv2.reduce(plane[top : top + height], 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)
-        for top in range(0, rows * height, height)
-    ]
-    across = np.concatenate(strips)[:, : columns * width].reshape(rows, columns, width)
-    return np.asarray(across.sum(axis=2), dtype=np.int64).ravel()
+    corners = cv2.integral(plane)[::height, ::width]
+    across = corners[:, 1:] - corners[:, :-1]
+    return np.asarray(across[1:] - across[:-1], dtype=np.int64).ravel()

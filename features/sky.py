@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from features.distribution import median
 from features.light import Light
 
 SKY, FAR, MID, NEAR = 0, 1, 2, 3
@@ -62,6 +63,18 @@ class PictureGeometry:
     bands: NDArray[np.uint8]
     skyline: NDArray[np.int32]
     confidence: float
+
+    @cached_property
+    def zone_members(self) -> NDArray[np.float64]:
+        """(6, h · w) 1 where a cell of `zones` belongs to the zone: a product with it sums."""
+        numbers = np.arange(N_ZONES, dtype=np.uint8)[:, None]
+        members: NDArray[np.float64] = (self.zones.ravel() == numbers).astype(np.float64)
+        return members
+
+    @cached_property
+    def zone_cells(self) -> NDArray[np.float64]:
+        """(6,) how many cells each zone has."""
+        return np.bincount(self.zones.ravel(), minlength=N_ZONES).astype(np.float64)
 
     @cached_property
     def zones(self) -> NDArray[np.uint8]:
@@ -131,17 +144,19 @@ def _coarse_skyline(quarter: NDArray[np.uint8]) -> tuple[NDArray[np.int64], floa
     sample = terms.reshape(len(terms), height, width)[:, ::_SAMPLED].reshape(len(terms), -1)
     sums = _sums_by_level(sample, level[::_SAMPLED])
     upper = np.cumsum(sums, axis=0)[:n_levels]
-    laws = _Laws.of(upper), _Laws.of(sums.sum(axis=0) - upper)
+    laws = _Laws.of(np.stack([upper, sums.sum(axis=0) - upper]))
+    in_sky, in_ground = laws.n
     size = sample.shape[1]
-    possible = (laws[0].n >= _MIN_SKY * size) & (laws[1].n >= _MIN_GROUND * size)
+    possible = (in_sky >= _MIN_SKY * size) & (in_ground >= _MIN_GROUND * size)
     if not possible.any():
-        all_sky = laws[1].n[-1] < _MIN_GROUND * size
+        all_sky = in_ground[-1] < _MIN_GROUND * size
         colour = quarter.reshape(-1, 3).mean(axis=0)
         return np.full(width, height), 0.5 * _looks_like_sky(colour) if all_sky else 0.0
-    cost = laws[0].n * laws[0].spread() + laws[1].n * laws[1].spread()
+    cost = (laws.n * laws.spread()).sum(axis=0)
     best = int(np.argmin(np.where(possible, cost, np.inf)))
 
-    factors = (laws[0].surprise(best) - laws[1].surprise(best)).astype(np.float32)
+    in_sky, in_ground = laws.surprise(best)
+    factors = (in_sky - in_ground).astype(np.float32)
     evidence: NDArray[np.float32] = np.clip(factors @ terms, -10, 10).reshape(height, width)
     skyline = _pass_false_edges(edges[best:], evidence)
     skyline = _take_in_haze(edges[:best], skyline, across)
@@ -189,41 +204,44 @@ def _sums_by_level(terms: NDArray[np.float32], level: NDArray[np.uint8]) -> NDAr
 
 @dataclass(frozen=True)
 class _Laws:
-    """For each of K ways to cut out a region: how colour and gradient are distributed in it."""
+    """How colour and gradient are distributed in two regions, for each of K ways to part them."""
 
-    n: NDArray[np.float64]  # (K,) pixels
-    mean: NDArray[np.float64]  # (K, 3) colour
-    covariance: NDArray[np.float64]  # (K, 3, 3)
-    gradient: NDArray[np.float64]  # (K,) mean of ln(1 + gradient)
+    n: NDArray[np.float64]  # (2, K) pixels
+    mean: NDArray[np.float64]  # (2, K, 3) colour
+    covariance: NDArray[np.float64]  # (2, K, 3, 3)
+    gradient: NDArray[np.float64]  # (2, K) mean of ln(1 + gradient)
 
     @classmethod
     def of(cls, sums: NDArray[np.float64]) -> _Laws:
-        n = sums[:, 0]
-        moments = sums / np.maximum(n, 1.0)[:, None]
-        mean = moments[:, 1:4]
-        second = moments[:, [4, 7, 8, 7, 5, 9, 8, 9, 6]].reshape(-1, 3, 3)
-        covariance = second - mean[:, :, None] * mean[:, None, :] + _COLOUR_FLOOR * np.eye(3)
-        return cls(n, mean, covariance, np.maximum(moments[:, 10], _GRADIENT_FLOOR))
+        """From the terms of `_polynomial` summed over each region, (2, K, 11)."""
+        n = sums[..., 0]
+        moments = sums / np.maximum(n, 1.0)[..., None]
+        mean = moments[..., 1:4]
+        second = moments[..., [4, 7, 8, 7, 5, 9, 8, 9, 6]].reshape(*n.shape, 3, 3)
+        covariance = second - mean[..., :, None] * mean[..., None, :] + _COLOUR_FLOOR * np.eye(3)
+        return cls(n, mean, covariance, np.maximum(moments[..., 10], _GRADIENT_FLOOR))
 
     def spread(self) -> NDArray[np.float64]:
-        """(K,) the entropy of both laws, up to a constant: small where a region is uniform."""
+        """(2, K) the entropy of both laws, up to a constant: small where a region is uniform."""
         colour: NDArray[np.float64] = 0.5 * np.linalg.slogdet(self.covariance)[1]
         return colour + _GRADIENT_WEIGHT * np.log(self.gradient)
 
     def surprise(self, k: int) -> NDArray[np.float32]:
-        """(11,) −ln likelihood under law k, as factors of the terms of `_polynomial`."""
-        precision = np.linalg.inv(self.covariance[k])
-        mean, gradient = self.mean[k], self.gradient[k]
-        constant = (
-            0.5 * mean @ precision @ mean
-            + 0.5 * np.linalg.slogdet(self.covariance[k])[1]
+        """(2, 11) −ln likelihood in each region of way k, as factors of `_polynomial`'s terms."""
+        mean, covariance, gradient = self.mean[:, k], self.covariance[:, k], self.gradient[:, k]
+        precision = np.linalg.inv(covariance)
+        linear = (precision @ mean[:, :, None])[:, :, 0]
+        factors = np.empty((2, 11), np.float32)
+        factors[:, 0] = (
+            0.5 * (linear * mean).sum(axis=1)
+            + 0.5 * np.linalg.slogdet(covariance)[1]
             + np.log(gradient)
         )
-        products = precision[[0, 0, 1], [1, 2, 2]]
-        return np.array(
-            [constant, *(-precision @ mean), *(0.5 * np.diag(precision)), *products, 1 / gradient],
-            dtype=np.float32,
-        )
+        factors[:, 1:4] = -linear
+        factors[:, 4:7] = 0.5 * precision[:, [0, 1, 2], [0, 1, 2]]
+        factors[:, 7:10] = precision[:, [0, 0, 1], [1, 2, 2]]
+        factors[:, 10] = 1 / gradient
+        return factors
 
 
 def _pass_false_edges(edges: NDArray[np.int64], evidence: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -303,7 +321,7 @@ def _confidence(
     edge = skyline[edged]
     above = quarter[edge - 3, edged].astype(np.int16)
     below = quarter[edge + 2, edged].astype(np.int16)
-    step = float(np.median(np.abs(above - below).max(axis=1)))
+    step = median(np.abs(above - below).max(axis=1))
     confidence = likeness * (1.0 - float(np.exp(-step / 10.0)))
     return confidence if confidence >= 0.05 else 0.0
 

@@ -111,19 +111,23 @@ def step_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDArray
     levels = grey >> 3
     upper, lower = levels[:-1:ROW_STEP], levels[1::ROW_STEP]
     band, lower_band = bands[:-1:ROW_STEP], bands[1::ROW_STEP]
-    counts = np.zeros(4 * LEVELS)
+    counts = np.zeros((4, LEVELS))
     for first, second, nearer in (
         (upper[:, :-1], upper[:, 1:], cv2.max(band[:, :-1], band[:, 1:])),
         (upper, lower, cv2.max(band, lower_band)),
     ):
-        counts += _byte_histogram(nearer * np.uint8(LEVELS) + cv2.absdiff(first, second))
-    return counts.reshape(4, LEVELS)
+        counts += _histogram_by_band(cv2.absdiff(first, second), nearer, LEVELS)
+    return counts
 
 
-def _byte_histogram(code: NDArray[np.uint8]) -> NDArray[np.float64]:
-    # OpenCV is nearly twice as fast over all 256 codes as over the 128 that occur.
-    counts: NDArray[np.float32] = cv2.calcHist([code], [0], None, [256], [0, 256])
-    return counts.ravel()[:128].astype(np.float64)
+def _histogram_by_band(
+    values: NDArray[np.uint8], bands: NDArray[np.uint8], n: int
+) -> NDArray[np.float64]:
+    """Counts (4, n) of the values below n in each depth band."""
+    counts: NDArray[np.float64] = cv2.calcHist(
+        [bands, values], [0, 1], None, [4, n], [0, 4, 0, n]
+    ).astype(np.float64)
+    return counts
 
 
 @dataclass(frozen=True)
@@ -227,9 +231,8 @@ def local_binary_patterns(
 def pattern_histogram(
     codes: NDArray[np.unsignedinteger], points: int, bands: NDArray[np.uint8]
 ) -> NDArray[np.float64]:
-    """Counts (4, P + 2) of the uniform labels of LBP codes in each depth band; P below 31."""
-    labels = cv2.LUT(codes, uniform_labels(points)) + bands * np.uint8(32)
-    return _byte_histogram(labels).reshape(4, 32)[:, : points + 2]
+    """Counts (4, P + 2) of the uniform labels of LBP codes in each depth band."""
+    return _histogram_by_band(cv2.LUT(codes, uniform_labels(points)), bands, points + 2)
 
 
 _PROPERTIES: tuple[tuple[str, Literal[-1, 0, 1], str], ...] = (

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from features.distribution import Distribution
+from features.distribution import Distribution, median
 from features.light import LIGHTNESS_LEVELS, SRGB_TO_LINEAR, Light
 from features.schema import Feature, FeatureFamily
-from features.sky import HORIZON_SKY, N_ZONES, UPPER_SKY, PictureGeometry
+from features.sky import HORIZON_SKY, UPPER_SKY, PictureGeometry
 
 _KOSCHMIEDER = "Koschmieder 1924"
 _LIU = "Liu et al. 2016, doi:10.1371/journal.pone.0145955"
@@ -210,9 +210,8 @@ def _zone_luminances(light: Light, geometry: PictureGeometry) -> NDArray[np.floa
         cv2.LUT(channel, SRGB_TO_LINEAR * np.float32(weight))
         for channel, weight in zip(cv2.split(light.quarter), (0.2126, 0.7152, 0.0722), strict=True)
     )
-    zones = geometry.zones.ravel()
-    sums = np.bincount(zones, (red + green + blue).ravel(), N_ZONES)
-    cells = np.bincount(zones, minlength=N_ZONES)
+    sums = geometry.zone_members @ (red + green + blue).ravel().astype(np.float64)
+    cells = geometry.zone_cells
     means: NDArray[np.float64] = sums / np.where(16 * cells < _MIN_PIXELS, np.nan, cells)
     return means
 
@@ -233,7 +232,7 @@ def _skyline_features(
     luminance = light.luminance_code.ravel().take(rows * width + columns) / 65535.0
     sky = np.maximum(luminance[0:6].mean(axis=0), _LUMINANCE_FLOOR)
     ground = luminance[10:16].mean(axis=0)
-    weber = float(np.median((sky - ground) / sky))
+    weber = median((sky - ground) / sky)
     steps = np.abs(np.diff(luminance[2:15], axis=0)).max(axis=0)
     edge = float(np.mean(steps / sky))
     at_skyline, to_near = abs(sky - ground).mean(), abs(sky.mean() - near_mean)
