@@ -34,10 +34,14 @@ def serve(
         begun = time.monotonic()
         server = torchserve.start(archive or production_archive(), port, workers=workers)
         typer.echo(f"READY on port {port} after {time.monotonic() - begun:.1f} s.")
-    typer.echo(json.dumps(_ask(server.inference_url), indent=2, ensure_ascii=False))
+    typer.echo(json.dumps(_ask(server), indent=2, ensure_ascii=False))
+    # A key is for those who may read its file; the terminal's scrollback is not.
+    token = "-H 'Authorization: Bearer …' " if server.key("inference") else ""
+    if token:
+        typer.echo(f"\nThe server asks for the inference key in {server.key_file}.")
     typer.echo(
-        "\nYour own photo:\n"
-        f"  curl -H 'Content-Type: image/jpeg' --data-binary @{SAMPLE} {server.inference_url}\n"
+        "\nYour own photo:\n  curl -H 'Content-Type: image/jpeg' "
+        f"{token}--data-binary @{SAMPLE} {server.inference_url}\n"
         f"Stop the server:\n  make stop{'' if port == torchserve.DEFAULT_PORT else f' PORT={port}'}"
     )
 
@@ -48,9 +52,12 @@ def stop(port: Port = torchserve.DEFAULT_PORT) -> None:
     typer.echo(f"Stopped port {port}." if stopped else f"Nothing ran on port {port}.")
 
 
-def _ask(url: str) -> object:
+def _ask(server: torchserve.Server) -> object:
+    headers = {"Content-Type": "image/jpeg"}
+    if key := server.key("inference"):
+        headers["Authorization"] = f"Bearer {key}"
     request = urllib.request.Request(
-        url, data=SAMPLE.read_bytes(), headers={"Content-Type": "image/jpeg"}
+        server.inference_url, data=SAMPLE.read_bytes(), headers=headers
     )
     try:
         with urllib.request.urlopen(request, timeout=30) as reply:

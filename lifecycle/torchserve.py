@@ -75,10 +75,15 @@ class Server:
         """What its workers print."""
         return self.folder / "logs" / "worker.log"
 
+    @property
+    def key_file(self) -> Path:
+        """Where a server that asks for tokens has written them."""
+        return self.folder / "key_file.json"
+
     def key(self, kind: str) -> str | None:
         """The `management` or `inference` token; None where the server asks for none."""
         try:
-            keys = json.loads((self.folder / "key_file.json").read_text(encoding="utf-8"))
+            keys = json.loads(self.key_file.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         return str(keys[kind]["key"])

@@ -6,6 +6,8 @@ import base64
 import http.client
 import json
 import shutil
+import subprocess
+import sys
 from email.message import Message
 from functools import cache
 from pathlib import Path
@@ -104,6 +106,18 @@ def free_port() -> int:
         if torchserve.running(port) is None:
             return port
     raise AssertionError("no free ports")
+
+
+def run_pm25(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """What `pm25` prints when it is called with these arguments in the project's folder."""
+    code = "from commands.main import app; app()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def as_text(photo: bytes) -> str:

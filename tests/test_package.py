@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import ast
 import json
-import shutil
 import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from commands.main import cli
+from features import texture
 from features.errors import ArtifactError
-from training.package import ENTRY, PACKAGES, ROOT, build_archive, content_hash, repackage
+from lifecycle.production import production_archive
+from tests.serving import other_code
+from training.package import (
+    ENTRY,
+    PACKAGES,
+    ROOT,
+    archive_name,
+    build_archive,
+    content_hash,
+    repackage,
+)
 
 
 @pytest.fixture
@@ -28,9 +40,7 @@ def artifact(tmp_path: Path) -> Path:
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
     """A copy of the bundled code, to be changed."""
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, tmp_path / "code" / package)
-    return tmp_path / "code"
+    return other_code(tmp_path / "code", {})
 
 
 def contents(archive: Path) -> dict[str, bytes]:
@@ -154,12 +164,47 @@ def test_code_that_computes_other_numbers_is_not_packaged(
     archive: Path, code: Path, tmp_path: Path
 ) -> None:
     """The golden vectors travel with the artefact: what moves them is no repackaging."""
-    with (code / "features" / "light.py").open("a") as source:
-        source.write("\n_true_light_of = light_of\n")
-        source.write("\ndef light_of(pixels):\n    return _true_light_of(255 - pixels)\n")
-    with pytest.raises(ArtifactError):
+    moved = texture.FAMILY.names[0]
+    with (code / "features" / "texture.py").open("a") as source:
+        source.write(
+            "\n_true_features = texture_features\n"
+            "\ndef texture_features(*given):\n"
+            f"    features = _true_features(*given)\n"
+            f"    return {{**features, {moved!r}: features[{moved!r}] * (1 + 1e-4)}}\n"
+        )
+    with pytest.raises(ArtifactError) as caught:
         repackage(archive, "0.0.2", tmp_path / "store", code=code)
+    assert caught.value.code == "golden_vector_moved"
+    assert moved in caught.value.detail
     assert not (tmp_path / "store").exists()
+
+
+def test_the_command_repackages_an_archive(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["package", "--from", str(archive), "--version", "0.0.2"]
+    ran = CliRunner().invoke(cli, arguments)
+    built = tmp_path / "model_store" / archive_name("0.0.2")
+    assert content_hash(built) in ran.stdout
+    assert json.loads(contents(built)["artifact/manifest.json"])["version"] == "0.0.2"
+
+
+def test_the_archive_in_production_holds_the_code_of_this_tree() -> None:
+    store = ROOT / "model_store"
+    if not (store / "production").exists():
+        pytest.skip("no archive is in production yet")
+    held = contents(production_archive(store))
+    tree = {
+        path.relative_to(ROOT).as_posix(): path.read_bytes()
+        for package in PACKAGES
+        for path in (ROOT / package).rglob("*.py")
+    }
+    tree[Path(ENTRY).name] = tree.pop(ENTRY)
+    bundled = {name: content for name, content in held.items() if name.endswith(".py")}
+    assert sorted(bundled) == sorted(tree)
+    differing = [name for name in tree if bundled[name] != tree[name]]
+    assert not differing, "rebuild it: make package ARCHIVE=… VERSION=…"
 
 
 def test_what_is_no_archive_cannot_be_repackaged(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ answers travel as JSON lines. Nothing of the archive is imported into this proce
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -64,7 +65,12 @@ class RunningArchive:
             stdout=subprocess.PIPE,
             text=True,
         )
-        first = self._read_line()
+        try:
+            first = self._read_line()
+        except BaseException:
+            self._process.kill()
+            self.close()
+            raise
         if "problem" in first:
             self.close()
             problem = first["problem"]
@@ -83,9 +89,10 @@ class RunningArchive:
         stdin = self._process.stdin
 
         def feed() -> None:
-            for request in pending:
-                stdin.write(json.dumps(request) + "\n")
-            stdin.flush()
+            with contextlib.suppress(OSError, ValueError):  # it ended: `_read_line` says so
+                for request in pending:
+                    stdin.write(json.dumps(request) + "\n")
+                stdin.flush()
 
         feeder = threading.Thread(target=feed, daemon=True)
         feeder.start()
@@ -110,7 +117,8 @@ class RunningArchive:
         if self._process is not None:
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe is not None:
-                    pipe.close()
+                    with contextlib.suppress(BrokenPipeError):  # what it did not read any more
+                        pipe.close()
             self._process.wait(timeout=30)
         self._folder.cleanup()
 
