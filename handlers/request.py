@@ -8,6 +8,10 @@ A client may send
     a multipart form                      image, and metadata (JSON) or its fields one by one
     a multipart form, several photos      image_1, image_2, …; metadata_1, … beside the shared ones
 
+A photo without any Content-Type cannot be helped: curl and others then call it a form, and
+TorchServe tries to read it as one, answers 500 by itself or hands over nothing (see
+missing_content_type).
+
 `image`, `file`, `data` and `photo` mean the same. `"return": ["features"]` in the metadata asks
 for the named features as well, "quantiles" for 19 of them at 5 … 95 %.
 

