@@ -189,7 +189,9 @@ def local_binary_patterns(
     n = rows * width - 2 * radius
     planes = np.empty((2, 3, phases[0].size), dtype=np.uint16)
     value, bit = np.empty(n, dtype=np.uint16), np.empty(n, dtype=np.bool_)
-    octets = np.zeros((points // 8, n), dtype=np.uint8)
+    in_place = np.empty(n, dtype=np.uint8)
+    # The bytes of the codes, the lower one first.
+    octets = np.zeros((points // 8, rows * width), dtype=np.uint8)
 
     def seen(plane: NDArray[np.uint16], row: int, column: int) -> NDArray[np.uint16]:
         start = (radius + row) // row_step * width + radius + column
@@ -221,11 +223,12 @@ def local_binary_patterns(
                 light = np.add(light, more, out=value)
             np.greater_equal(light, centre, out=bit)
             # NumPy multiplies bytes ten times faster than it shifts them.
-            octets[bit_of // 8] |= bit.view(np.uint8) * np.uint8(1 << bit_of % 8)
-    code = np.zeros(rows * width, dtype=np.uint8 if points == 8 else np.uint16)
-    for place, octet in enumerate(octets):
-        code[:n] += octet * code.dtype.type(256**place)
-    return code.reshape(rows, width)[:, : width - 2 * radius]
+            np.multiply(bit.view(np.uint8), np.uint8(1 << bit_of % 8), out=in_place)
+            octets[bit_of // 8, :n] |= in_place
+    codes: NDArray[np.unsignedinteger] = octets[0]
+    if points == 16:
+        codes = codes + octets[1] * np.uint16(256)
+    return codes.reshape(rows, width)[:, : width - 2 * radius]
 
 
 def pattern_histogram(
