@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import fields, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from features.meteorology import WEATHER_FEATURES
 from handlers.estimator import Estimates, PM25Estimator
 from handlers.expert import Expert
 from training.fit import fit_estimator
+from training.splits import run_names
 from training.table import TrainingTable
 
 
@@ -244,3 +246,25 @@ def test_the_same_rows_and_seed_give_the_same_models(
     for path in files:
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert other.read_bytes() == path.read_bytes(), path.name
+
+
+def test_one_site_can_be_learned_from(table: TrainingTable) -> None:
+    """A fold that holds one of two sites back leaves one to train on."""
+    fitted = fit_estimator(table.take(np.flatnonzero(table.sites == 0)), seed=1, feature_set="x")
+    assert_plausible(fitted.estimate(table.X, table.cameras))
+
+
+def test_a_camera_of_one_run_of_days_can_be_learned_from(table: TrainingTable) -> None:
+    """Ten days without a gap are one run, so that there is no other run to be judged by."""
+    own = table.take(np.flatnonzero([camera is not None for camera in table.cameras]))
+    first = datetime(2025, 3, 1, 12, tzinfo=UTC)
+    photos = tuple(
+        replace(p, metadata=replace(p.metadata, captured_at=first + timedelta(days=int(session))))
+        for p, session in zip(own.photos, own.sessions, strict=True)
+    )
+    assert len(set(run_names(photos))) == 2  # one at each of the two sites
+    fitted = fit_estimator(
+        replace(own, photos=photos).take(np.flatnonzero(own.sites == 0)), seed=1, feature_set="x"
+    )
+    assert fitted.fixed_view is not None
+    assert_plausible(fitted.estimate(table.X, table.cameras))

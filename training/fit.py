@@ -49,19 +49,29 @@ def fit_estimator(
             lesson(replace(of_cameras, X=relative), None),
             of_cameras.ln_pm25 - levels,
             # Of a fixed camera, the days to come are new.
-            numbered(run_names(of_cameras.photos)),
+            _apart(numbered(run_names(of_cameras.photos)), of_cameras.sessions),
             seed=seed,
             keep=keep,
         )
     everything = lesson(table, rendered)
+    rows = everything.table
     return PM25Estimator(
         names=table.names,
         new_place=_fit_expert(
-            everything, everything.table.ln_pm25, everything.table.sites, seed=seed, keep=keep
+            everything,
+            rows.ln_pm25,
+            _apart(rows.sites, numbered(run_names(rows.photos)), rows.sessions),
+            seed=seed,
+            keep=keep,
         ),
         fixed_view=fixed_view,
         cameras=references,
     )
+
+
+def _apart(*groupings: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The first of `groupings` (n,) with two groups or more: with one, nothing can be held out."""
+    return next((groups for groups in groupings if len(np.unique(groups)) > 1), groupings[-1])
 
 
 def _fit_expert(
