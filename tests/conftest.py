@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.rendered import *  # noqa: F403
 
 if TYPE_CHECKING:
     from lifecycle.torchserve import Server
     from tests.serving import Client
+
+# How long an example takes says something about the machine, and nothing about the code.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
 
 WATCHED = "0.0.3"
 # Goes to the top of the entry: what happens from its first import on is seen.

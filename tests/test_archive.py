@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,14 +58,7 @@ def test_an_archive_that_dies_over_a_photo_is_an_error_and_no_wait(
 
 def test_what_is_no_archive_of_ours_says_so(tmp_path: Path) -> None:
     (tmp_path / "text.mar").write_text("no zip")
-    with zipfile.ZipFile(tmp_path / "empty.mar", "w"):
-        pass
-    expected = {
-        "missing.mar": "no_archive",
-        "text.mar": "broken_archive",
-        "empty.mar": "archive_died",
-    }
-    for name, code in expected.items():
+    for name, code in {"missing.mar": "no_archive", "text.mar": "broken_archive"}.items():
         with pytest.raises(ArtifactError) as caught, RunningArchive(tmp_path / name):
             pass
         assert caught.value.code == code
