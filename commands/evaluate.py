@@ -36,7 +36,7 @@ def evaluate(
     from training.evaluate import WITHHOLDABLE
     from training.evaluate import evaluate as scores_of
 
-    withheld = [name for name in without.split(",") if name]
+    withheld = [name.strip() for name in without.split(",") if name.strip()]
     unknown = sorted(set(withheld) - WITHHOLDABLE.keys())
     if unknown:
         raise PM25Error(
@@ -44,6 +44,8 @@ def evaluate(
             f"--without got {', '.join(unknown)}.",
             f"Name any of {', '.join(WITHHOLDABLE)}, separated by commas.",
         )
+    if json_file is not None:
+        _check_place(json_file)
     datasets = [read_dataset(folder) for folder in (*data, *(more or []))]
     total = sum(len(dataset.rows) for dataset in datasets)
     console = Console(stderr=True)
@@ -55,12 +57,19 @@ def evaluate(
         progress=lambda answers: track(answers, "scoring", total=total, console=console),
     )
     text = json.dumps(scores, indent=2, allow_nan=False)
+    print(text)  # before the file: what took minutes to score is not lost to a full disk
     if json_file is not None:
         json_file.write_text(text + "\n", encoding="utf-8")
-    print(text)
     if scores["n_seen_in_training"]:
         typer.echo(
             f"{scores['n_seen_in_training']} of {scores['n_photos']} photos were in the training "
             "data: these are no honest scores.",
             err=True,
         )
+
+
+def _check_place(file: Path) -> None:
+    """Say that the scores cannot be written before they are computed, not after."""
+    if file.is_dir() or not file.parent.is_dir():
+        state = "is a folder" if file.is_dir() else "lies in a folder that does not exist"
+        raise PM25Error("no_place", f"--json: {file} {state}.", "Name a file in a folder.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 import typer
 
@@ -25,9 +26,19 @@ for command in (train, evaluate, package, predict, serve, stop, register):
 
 
 def app() -> None:
-    """Run `pm25`; an error of ours becomes two lines on stderr and exit status 2."""
+    """Run `pm25`; an error of ours, or of the disk, is told on stderr and exits with status 2."""
     try:
         cli()
     except PM25Error as error:
-        print(f"error: {error.detail}\n  {error.how_to_fix}", file=sys.stderr)
-        sys.exit(2)
+        _end(error.detail, error.how_to_fix)
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        _end(
+            f"{where}{error.strerror or error}.",
+            "Check the path, its permissions and the room on the disk.",
+        )
+
+
+def _end(detail: str, how_to_fix: str) -> NoReturn:
+    print(f"error: {detail}\n  {how_to_fix}", file=sys.stderr)
+    sys.exit(2)

@@ -26,16 +26,9 @@ def predict(
     from training.archive import RunningArchive
 
     if not photo.is_file():
-        raise PM25Error("no_photo", f"{photo} does not exist.", "Name a JPEG, PNG or WebP file.")
-    try:
-        given = json.loads(metadata)
-    except ValueError as error:
-        raise MetadataError(
-            "broken_metadata",
-            f"--metadata is not JSON: {error}.",
-            'Write it as JSON, for instance \'{"lat": 6.25, "lon": -75.57}\'.',
-        ) from None
-    request = {"photo": str(photo.resolve()), "metadata": given}
+        state = "is no file" if photo.exists() else "does not exist"
+        raise PM25Error("no_photo", f"{photo} {state}.", "Name a JPEG, PNG or WebP file.")
+    request = {"photo": str(photo.resolve()), "metadata": _metadata_of(metadata)}
     with RunningArchive(archive or production_archive()) as running:
         (reply,) = running.answers([request])
     if "problem" in reply:
@@ -52,3 +45,18 @@ def predict(
     )
     for note in (*answer["quality"]["issues"], *answer["applicability"]["warnings"]):
         print(f"  {note['code']}: {note['detail']}")
+
+
+def _metadata_of(text: str) -> dict[str, object]:
+    """The object that `--metadata` holds; what its fields may be, the archive says."""
+    try:
+        given = json.loads(text)
+        if not isinstance(given, dict):
+            raise ValueError(f"it is a JSON {type(given).__name__}, no object")
+    except (ValueError, RecursionError) as error:
+        raise MetadataError(
+            "broken_metadata",
+            f"--metadata is not JSON of an object: {error}.",
+            'Write it as JSON, for instance \'{"lat": 6.25, "lon": -75.57}\'.',
+        ) from None
+    return given

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from features.errors import ArtifactError
 from features.metadata import PhotoMetadata
 from features.quality import Finding
 
@@ -36,11 +37,11 @@ class Applicability:
 class TrainingStatistics:
     """What the training data looked like: quantiles of features and labels, and the baselines.
 
-    levels           (q,) quantile levels [1]
-    feature_quantiles  name → (q,) over training photos, every session with equal weight
-    pm25_quantiles   (q,) of the labels [ug m-3]
-    baseline_pm25    [ug m-3] the constant for a camera that is not known: median over training
-                     sites of each site's median session
+    levels              (q,) quantile levels [1]
+    feature_quantiles   name → (q,) over training photos, every session with equal weight
+    pm25_quantiles      (q,) of the labels [ug m-3]
+    baseline_pm25       the constant for a camera that is not known: median over training sites of
+                        each site's median session [ug m-3]
     baseline_by_camera  camera → median of its training labels [ug m-3]
     """
 
@@ -55,18 +56,27 @@ class TrainingStatistics:
         return self.baseline_by_camera.get(camera or "", self.baseline_pm25)
 
     def save(self, path: Path) -> None:
+        """Write JSON, names sorted: the same statistics, the same bytes."""
         path.write_text(json.dumps(self.__dict__, indent=1, sort_keys=True), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> TrainingStatistics:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return cls(
-            levels=tuple(content["levels"]),
-            feature_quantiles={k: tuple(v) for k, v in content["feature_quantiles"].items()},
-            pm25_quantiles=tuple(content["pm25_quantiles"]),
-            baseline_pm25=float(content["baseline_pm25"]),
-            baseline_by_camera=content["baseline_by_camera"],
-        )
+        """Read what `save` wrote. Raises ArtifactError when it is missing or damaged."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                levels=tuple(content["levels"]),
+                feature_quantiles={k: tuple(v) for k, v in content["feature_quantiles"].items()},
+                pm25_quantiles=tuple(content["pm25_quantiles"]),
+                baseline_pm25=float(content["baseline_pm25"]),
+                baseline_by_camera=dict(content["baseline_by_camera"]),
+            )
+        except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ArtifactError(
+                "broken_statistics",
+                f"{path.name} does not hold training statistics: {error}.",
+                "Package the archive again from its training run.",
+            ) from error
 
 
 def share_outside(features: Mapping[str, float], statistics: TrainingStatistics) -> float:
@@ -104,8 +114,8 @@ def applicability(
     if metadata.camera is not None and not known_camera:
         warn(
             "unseen_camera",
-            f"The camera '{metadata.camera}' was not in the training data.",
-            "The estimate is that of an unknown place; leave the camera out, or calibrate it.",
+            f"The archive holds no reference for the camera '{metadata.camera}'.",
+            "The estimate is that of an unknown place; leave the camera out, or name a known one.",
         )
     if metadata.captured_at is None or metadata.lat is None:
         warn(

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from features.pipeline import as_matrix
 from handlers.camera import CameraReference, load_cameras, save_cameras
 from handlers.expert import Expert, Judgement
 
@@ -59,10 +60,10 @@ class PM25Estimator:
 
     def row(self, features: Mapping[str, float]) -> NDArray[np.float64]:
         """Named features as one row (1, F); a missing name is nan."""
-        return np.array([[features.get(name, np.nan) for name in self.names]])
+        return as_matrix([features], self.names)
 
     def estimate(self, X: NDArray[np.float64], cameras: Sequence[str | None]) -> Estimates:
-        """Estimates of rows X (n, F), nan for unknown, seen by `cameras` (n,)."""
+        """Estimates of rows X (n, F), nan for unknown, seen by `cameras` (n,), None for unknown."""
         result = _empty(len(X))
         seen_by = np.array([camera if self.knows(camera) else "" for camera in cameras])
         for name in np.unique(seen_by):

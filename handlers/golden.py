@@ -57,7 +57,7 @@ def check_golden(predictor: Predictor, folder: Path) -> None:
     """Recompute every vector in `folder`. Raises ArtifactError naming the first that moved."""
     pipeline = predictor.estimator.new_place.pipeline
     spread = dict(zip(pipeline.names, pipeline.sd, strict=True))
-    for expected in json.loads((folder / VECTORS).read_text(encoding="utf-8")):
+    for expected in _read_vectors(folder):
         photo = folder / expected["photo"]
         tolerance = TOLERANCES[photo.suffix]
         got = golden_vector(predictor, photo, expected["metadata"])
@@ -70,6 +70,27 @@ def check_golden(predictor: Predictor, folder: Path) -> None:
             raise _moved(
                 f"the estimate of {photo.name}", expected["pm25_estimate"], got["pm25_estimate"]
             )
+
+
+def _read_vectors(folder: Path) -> list[dict[str, Any]]:
+    """What `golden_vector` once made. Raises ArtifactError when one or its photo is missing."""
+    try:
+        vectors: list[dict[str, Any]] = json.loads((folder / VECTORS).read_text(encoding="utf-8"))
+        if not vectors:
+            raise ValueError("there are none")
+        for vector in vectors:
+            photo = folder / vector["photo"]
+            if photo.suffix not in TOLERANCES or not photo.is_file():
+                raise ValueError(f"{photo.name} is no golden photo")
+            if not {"metadata", "features", "pm25_estimate"} <= vector.keys():
+                raise ValueError(f"that of {photo.name} is not whole")
+    except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            "broken_golden_vectors",
+            f"The golden vectors cannot be read: {error}.",
+            "Package the archive again from its training run.",
+        ) from error
+    return vectors
 
 
 def _close(got: float | None, expected: float | None, tolerance: float, spread: float) -> bool:

@@ -5,9 +5,10 @@ Run inside the unpacked archive, so that its own code answers:
     python -m handlers.offline            # one JSON object a line in, one a line out
 
 In:  {"photo": PATH, "metadata": {…}, "min_side": 512, "return": ["features", "quantiles"]}
-Out: {"answer": {…}} or {"problem": {"status", "code", "detail", "how_to_fix"}}, in order.
-The first line out is {"ready": {"model_version", "training_photos": [SHA-256, …], "baseline": …}}
-or {"problem": …} when the archive refuses to load.
+Out: {"answer": {…}} or {"problem": {…}} as the service writes them, in order.
+The first line out is {"ready": {"model_version", "training_photos": [SHA-256, …],
+"baseline_pm25": [ug m-3], "baseline_by_camera": {camera: [ug m-3]}}}, or {"problem": …} when the
+archive refuses to load.
 """
 
 from __future__ import annotations
@@ -24,20 +25,11 @@ leave_out_training_libraries()
 import cv2  # noqa: E402  (xgboost and lightgbm must not meet scikit-learn, see serving_set)
 import torch  # noqa: E402
 
-from features.errors import PM25Error  # noqa: E402
-from handlers.predictor import Predictor  # noqa: E402
+from features.errors import ArtifactError, PhotoError, PM25Error  # noqa: E402
+from handlers.predictor import SERVING_MIN_SIDE, Predictor  # noqa: E402
+from handlers.problem import problem  # noqa: E402
 
 ARTIFACT = Path(__file__).resolve().parent.parent / "artifact"
-
-
-def problem_of(error: PM25Error) -> dict[str, object]:
-    """The error as the service would describe it."""
-    return {
-        "status": error.status,
-        "code": error.code,
-        "detail": error.detail,
-        "how_to_fix": error.how_to_fix,
-    }
 
 
 def serve(predictor: Predictor, lines: IO[str], out: IO[str]) -> None:
@@ -46,15 +38,38 @@ def serve(predictor: Predictor, lines: IO[str], out: IO[str]) -> None:
         request = json.loads(line)
         try:
             answer = predictor.answer(
-                Path(request["photo"]).read_bytes(),
+                _bytes_of(Path(request["photo"])),
                 request.get("metadata"),
                 include=request.get("return", ()),
-                min_side=request.get("min_side", 512),
+                min_side=request.get("min_side", SERVING_MIN_SIDE),
             )
             reply: dict[str, object] = {"answer": answer}
         except PM25Error as error:
-            reply = {"problem": problem_of(error)}
+            reply = {"problem": problem(error, None)}
         print(json.dumps(reply, allow_nan=False), file=out, flush=True)
+
+
+def _bytes_of(photo: Path) -> bytes:
+    try:
+        return photo.read_bytes()
+    except OSError as error:
+        raise PhotoError(
+            "photo_unreadable",
+            f"{photo} cannot be read: {error.strerror or error}.",
+            "Check that it is there and may be read.",
+        ) from None
+
+
+def _training_photos() -> list[str]:
+    """SHA-256 of the photos that the models have seen."""
+    try:
+        return (ARTIFACT / "training_photos.txt").read_text("ascii").split()
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            "broken_training_photos",
+            f"training_photos.txt cannot be read: {error}.",
+            "Package the archive again from its training run.",
+        ) from None
 
 
 def main() -> int:
@@ -63,12 +78,13 @@ def main() -> int:
     cv2.setNumThreads(1)
     try:
         predictor = Predictor.load(ARTIFACT)
+        seen = _training_photos()
     except PM25Error as error:
-        print(json.dumps({"problem": problem_of(error)}), flush=True)
+        print(json.dumps({"problem": problem(error, None)}), flush=True)
         return 2
     ready = {
         "model_version": predictor.manifest.version,
-        "training_photos": (ARTIFACT / "training_photos.txt").read_text("ascii").split(),
+        "training_photos": seen,
         "baseline_pm25": predictor.statistics.baseline_pm25,
         "baseline_by_camera": dict(predictor.statistics.baseline_by_camera),
     }

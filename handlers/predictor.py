@@ -79,7 +79,10 @@ class Predictor:
     def features(
         self, photo: Photo, metadata: PhotoMetadata, *, min_side: int = SERVING_MIN_SIDE
     ) -> tuple[dict[str, float], ImageValidationResult]:
-        """Named features of a decoded photo and its quality verdict."""
+        """Named features of a decoded photo and its quality verdict.
+
+        Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
+        """
         light = light_of(photo.pixels)
         verdict = ImageQualityValidator(min_side).validate(photo, light)
         if not verdict.is_valid:
@@ -143,7 +146,8 @@ class Predictor:
         pm25 = float(estimates.pm25[0])
         lower, upper = float(estimates.lower[0]), float(estimates.upper[0])
         epistemic, aleatoric = float(estimates.epistemic[0]), float(estimates.aleatoric[0])
-        reference = self.estimator.cameras.get(camera or "")
+        known = self.estimator.knows(camera)
+        reference = self.estimator.cameras.get(camera or "") if known else None
         return {
             "pm25_estimate": pm25,
             "uncertainty": float(np.hypot(epistemic, aleatoric)),

@@ -14,6 +14,7 @@ import sys
 import tempfile
 import threading
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +22,16 @@ from typing import Any
 
 from features.errors import ArtifactError
 
+_ENTRY = "handlers/offline.py"
+# What would come before the archive's own code, or keep it out.
+_WITHHELD = ("PYTHONPATH", "PYTHONSAFEPATH")
+
 
 class RunningArchive:
     """An unpacked archive with its own Python process, as a context manager.
+
+    Raises ArtifactError: no_archive, broken_archive, archive_died, or what the archive itself says
+    when it refuses to load.
 
     `ready` holds what the archive says of itself: model_version, training_photos (SHA-256),
     baseline_pm25 and baseline_by_camera [ug m-3].
@@ -33,9 +41,10 @@ class RunningArchive:
 
     def __init__(self, archive: Path) -> None:
         if not archive.is_file():
+            state = "is no file" if archive.exists() else "does not exist"
             raise ArtifactError(
                 "no_archive",
-                f"{archive} does not exist.",
+                f"{archive} {state}.",
                 "Name a .mar file, or build one with `make package`.",
             )
         self.archive = archive
@@ -44,17 +53,12 @@ class RunningArchive:
 
     def __enter__(self) -> RunningArchive:
         try:
-            with zipfile.ZipFile(self.archive) as packed:
-                packed.extractall(self._folder.name)
-        except zipfile.BadZipFile:
+            self._unpack()
+        except BaseException:
             self._folder.cleanup()
-            raise ArtifactError(
-                "broken_archive",
-                f"{self.archive} is no archive (not a zip file).",
-                "Build it again with `make package`, or fetch it again.",
-            ) from None
+            raise
         environment = {
-            **{key: value for key, value in os.environ.items() if key != "PYTHONPATH"},
+            **{key: value for key, value in os.environ.items() if key not in _WITHHELD},
             "OMP_NUM_THREADS": "1",
         }
         self._process = subprocess.Popen(
@@ -100,6 +104,21 @@ class RunningArchive:
             yield self._read_line()
         feeder.join()
 
+    def _unpack(self) -> None:
+        fix = "Build it again with `make package`, or fetch it again."
+        try:
+            with zipfile.ZipFile(self.archive) as packed:
+                packed.extractall(self._folder.name)
+        # Encrypted entries raise RuntimeError, foreign compressions NotImplementedError.
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
+            raise ArtifactError(
+                "broken_archive", f"{self.archive} is no whole archive: {error}.", fix
+            ) from None
+        if not (Path(self._folder.name) / _ENTRY).is_file():
+            raise ArtifactError(
+                "broken_archive", f"{self.archive} holds no {_ENTRY}, as ours do.", fix
+            )
+
     def _read_line(self) -> dict[str, Any]:
         assert self._process is not None and self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -110,7 +129,14 @@ class RunningArchive:
                 f"{self.archive.name} stopped with exit status {code} before it answered.",
                 "Its own error stands above; it may need another version of the serving set.",
             )
-        content: dict[str, Any] = json.loads(line)
+        try:
+            content: dict[str, Any] = json.loads(line)
+        except ValueError:
+            raise ArtifactError(
+                "archive_died",
+                f"{self.archive.name} wrote {line[:80]!r}, which is no answer.",
+                "Build it again with `make package`, or fetch it again.",
+            ) from None
         return content
 
     def close(self) -> None:
@@ -119,7 +145,11 @@ class RunningArchive:
                 if pipe is not None:
                     with contextlib.suppress(BrokenPipeError):  # what it did not read any more
                         pipe.close()
-            self._process.wait(timeout=30)
+            try:
+                self._process.wait(timeout=30)
+            except subprocess.TimeoutExpired:  # its input has ended, and it has not
+                self._process.kill()
+                self._process.wait()
         self._folder.cleanup()
 
     def __exit__(

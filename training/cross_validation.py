@@ -54,10 +54,12 @@ def cross_validate(
     how many. `progress` wraps the finished folds and is told their number.
     """
     variants = variant_columns(photo_names)
+    sessions = table.sessions
     tasks = [
         _Task(split, variant, fold)
         for split, folds_of in SPLITS.items()
         for fold in folds_of(table.photos)
+        if len(np.unique(sessions[fold.train])) > 1  # of one session nothing can be held out
         for variant in variants
     ]
     tables = {variant: table.with_columns(columns) for variant, columns in variants.items()}

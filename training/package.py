@@ -37,12 +37,7 @@ def build_archive(artifact_folder: Path, version: str, out: Path, *, code: Path 
     An archive of that name is replaced, in one step. Raises ArtifactError: invalid_version,
     no_artifact, archiver_failed.
     """
-    if not _VERSION.fullmatch(version):
-        raise ArtifactError(
-            "invalid_version",
-            f"{version!r} is no version.",
-            "Write it as 1.2.3, or 1.2.3-rendered.",
-        )
+    check_version(version)
     if not artifact_folder.is_dir():
         raise ArtifactError(
             "no_artifact", f"{artifact_folder} is no folder.", "Train first: `make train`."
@@ -57,6 +52,16 @@ def build_archive(artifact_folder: Path, version: str, out: Path, *, code: Path 
         _rewrite(built, rewritten)
     rewritten.replace(target)
     return target
+
+
+def check_version(version: str) -> None:
+    """Raise ArtifactError invalid_version unless `version` is one, such as 1.2.3 or 1.2.3-rc.1."""
+    if not _VERSION.fullmatch(version):
+        raise ArtifactError(
+            "invalid_version",
+            f"{version!r} is no version.",
+            "Write it as 1.2.3, or 1.2.3-rendered.",
+        )
 
 
 def archive_name(version: str) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import DataSetError
 from features.extractor import ScientificFeatureExtractor
 from features.meteorology import WEATHER_FEATURES
 from training.calibration import session_weights
@@ -50,14 +51,25 @@ def rendered_scenes(
 
     Their weather is a drawing, not a climate, and is left unknown.
     """
-    chosen = folder / f"{_code_hash()}-{places}-{seed}"
-    if not chosen.is_dir():
-        render_dataset(chosen, places, 1, 1, seed)
-    photos = read_dataset(chosen).rows
+    photos = read_dataset(rendered_folder(folder, places, 1, seed)).rows
     rows = extract_features(photos, store, ScientificFeatureExtractor(), jobs=jobs)
     table = training_table([photos[i] for i in rows.kept], rows.matrix[rows.kept], rows.names)
     table.X[:, [name in WEATHER_FEATURES for name in table.names]] = np.nan
     return table
+
+
+def rendered_folder(folder: Path, places: int, sessions: int, seed: int) -> Path:
+    """The data set of `sessions` photos at each of `places`, rendered below `folder` unless it is
+    there: today's code and the same seed draw the same pictures.
+    """
+    chosen = folder / f"{_code_hash()}-{places}x{sessions}-{seed}"
+    if not chosen.is_dir():
+        try:
+            render_dataset(chosen, places, sessions, 1, seed)
+        except (DataSetError, OSError):
+            if not chosen.is_dir():  # unless another run was quicker
+                raise
+    return chosen
 
 
 def lesson(real: TrainingTable, rendered: TrainingTable | None) -> Lesson:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,19 @@ from features.extractor import ScientificFeatureExtractor
 from handlers.artifact import Manifest
 from training.artifact_folder import write_artifact
 from training.cross_validation import cross_validate
-from training.dataset import DataSet, dataset_hash
+from training.dataset import DataSet, LabelledPhoto, dataset_hash
 from training.extraction import extract_features
 from training.feature_store import FeatureStore
 from training.fit import fit_estimator
 from training.model_card import model_card
+from training.package import check_version
 from training.rendered_scenes import PLACES, rendered_scenes
 from training.table import training_table
 
 RUNS = Path("build/runs")
 STORE = Path("build/features.db")
 RENDERED = Path("build/rendered")
+ARTIFACT = "artifact"  # its folder inside that of a run
 SEED = 25
 LEAST_SESSIONS = 20  # of at least two sites: fewer cannot be held out and leave something to fit
 
@@ -55,9 +57,13 @@ def train(
     The same data, seed and versions give the same artefact, byte for byte, however many `jobs`
     there are and whether features came from the store or not. `rendered_places` scenes teach what
     haze does (training/rendered_scenes.py); 0 for none.
-    Raises DataSetError when there is too little to learn from.
+    A run of the same version is replaced in one step, at the end.
+    Raises DataSetError when there is too little to learn from, ArtifactError for a version that
+    could not be packaged.
     """
+    check_version(version)
     photos = [photo for dataset in datasets for photo in dataset.rows]
+    _check_enough(photos, {})
     extractor = ScientificFeatureExtractor()
     store.parent.mkdir(parents=True, exist_ok=True)
     with FeatureStore(store) as feature_store:
@@ -68,14 +74,8 @@ def train(
                 RENDERED, feature_store, places=rendered_places, seed=seed, jobs=jobs
             )
     table = training_table([photos[i] for i in rows.kept], rows.matrix[rows.kept], rows.names)
-    sessions = len({photo.visit for photo in table.photos})
-    sites = len({photo.site for photo in table.photos})
-    if sessions < LEAST_SESSIONS or sites < 2:
-        raise DataSetError(
-            "too_little_data",
-            f"Got {len(table)} labelled photos of {sessions} sessions at {sites} sites.",
-            f"Training needs at least {LEAST_SESSIONS} sessions at 2 sites.",
-        )
+    refused = dict(sorted(rows.refused_by_reason.items()))
+    _check_enough(table.photos, refused)
     scores = cross_validate(
         table,
         rows.names,
@@ -89,10 +89,9 @@ def train(
         table, seed=seed, feature_set=extractor.feature_set, rendered=rendered
     )
     n_rendered = len(rendered) if rendered else 0
-    refused = dict(sorted(Counter(refusal.code for refusal in rows.refused.values()).items()))
-    folder = artifact_of(version, runs)
+    unfinished = runs / f".{version}.part"
     manifest = write_artifact(
-        folder,
+        unfinished / ARTIFACT,
         estimator,
         table,
         version=version,
@@ -100,12 +99,41 @@ def train(
         scores=scores,
         model_card=model_card(version, datasets, table, estimator, scores, refused, n_rendered),
     )
-    (runs / version / "scores.json").write_text(
+    (unfinished / "scores.json").write_text(
         json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
-    return TrainingRun(folder, manifest, scores, refused)
+    _replace(runs / version, unfinished)
+    return TrainingRun(artifact_of(version, runs), manifest, scores, refused)
 
 
 def artifact_of(version: str, runs: Path = RUNS) -> Path:
     """Where the artefact of `version` lies once it was trained."""
-    return runs / version / "artifact"
+    return runs / version / ARTIFACT
+
+
+def _check_enough(photos: Sequence[LabelledPhoto], refused: Mapping[str, int]) -> None:
+    """Raise DataSetError too_little_data unless the labelled `photos` can be held out and fitted.
+
+    Asked before the photos are read, and again without those that were refused, by reason.
+    """
+    labelled = [photo for photo in photos if photo.pm25 is not None]
+    sessions = len({photo.visit for photo in labelled})
+    sites = len({photo.site for photo in labelled})
+    if sessions < LEAST_SESSIONS or sites < 2:
+        reasons = ", ".join(f"{count} {code}" for code, count in refused.items())
+        raise DataSetError(
+            "too_little_data",
+            f"Got {len(labelled)} labelled photos of {sessions} sessions at {sites} sites"
+            + (f"; refused were {reasons}." if refused else "."),
+            f"Training needs at least {LEAST_SESSIONS} sessions at 2 sites.",
+        )
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Put the folder `new` in the place of `folder`: one of them is whole at any moment."""
+    old = folder.with_name(f".{folder.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
