@@ -1,0 +1,177 @@
+"""Measure every budget in one run: `make bench`, or `python -m benchmarks`.
+
+Prints the table of budgets and where the time of an answer goes, and writes both to
+build/bench.json. Ratios compare what was measured side by side; the machine should have nothing
+else to do. `--train DIR [DIR …]` adds a training on those data sets, with a cold store.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[_threads] = "1"  # before NumPy reads them
+
+import cv2  # noqa: E402
+import torch  # noqa: E402
+
+from benchmarks import budgets  # noqa: E402
+from benchmarks.archives import echo_archive, measured_archive, unpacked_artifact  # noqa: E402
+from benchmarks.budgets import Measurement, budget_table  # noqa: E402
+from benchmarks.cached import cached_extraction_seconds  # noqa: E402
+from benchmarks.estimate import EstimateTimes, estimate_times  # noqa: E402
+from benchmarks.photos import SIZES, photo_files  # noqa: E402
+from benchmarks.serving import (  # noqa: E402
+    first_answer,
+    memory_mb,
+    request_times,
+    serving,
+    set_workers,
+    throughput,
+)
+from benchmarks.stages import MC_SAMPLES, stage_times  # noqa: E402
+from handlers.predictor import Predictor  # noqa: E402
+from lifecycle.torchserve import archive_version  # noqa: E402
+from training.dataset import read_dataset  # noqa: E402
+from training.run import train  # noqa: E402
+
+FOLDER = Path("build/bench")
+REPORT = Path("build/bench.json")
+ROUNDS = 5  # of all photos of a size
+SKETCHED = 5  # photos that straightforward.py sees: it takes most of a second for each
+REQUESTED = 8  # photos that are sent to the server
+REQUESTS = 12  # rounds of them
+FULL_LOAD = 8.0  # [s]
+CACHED_PHOTOS = 100_000
+HD, PHONE = SIZES
+
+
+def main() -> None:
+    """Measure, print, write the report."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--train", nargs="+", type=Path, metavar="DIR", help="time a training too")
+    arguments = parser.parse_args()
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    begun = time.monotonic()
+    archive, models = measured_archive(FOLDER)
+    with tempfile.TemporaryDirectory(prefix="pm25-bench-") as scratch:
+        predictor = Predictor.load(unpacked_artifact(archive, Path(scratch)))
+        rows, stages = measure_estimate(predictor)
+        rows += measure_serving(archive, Path(scratch))
+        cached = cached_extraction_seconds(Path(scratch), CACHED_PHOTOS)
+    rows += [Measurement(budgets.CACHED, cached), measure_training(arguments.train or ())]
+    print(f"Models: {models}. Load of this machine: {os.getloadavg()[0]:.1f}\n")
+    print(budget_table(rows))
+    print("\nThe time of one answer, in place [ms]\n" + stage_table(stages))
+    report = {
+        "models": models,
+        "budgets": [row.as_json() for row in rows],
+        "stages_ms": stages,
+    }
+    REPORT.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"\n{time.monotonic() - begun:.0f} s; also in {REPORT}")
+
+
+def measure_estimate(
+    predictor: Predictor,
+) -> tuple[list[Measurement], dict[str, dict[str, float]]]:
+    """Everything from bytes to estimate, on one thread; and the stages of it, by size."""
+    hd, phone = (photo_files(FOLDER, size) for size in (HD, PHONE))
+    for photo in (*hd[:3], *phone[:3]):
+        predictor.answer(photo.read_bytes())  # fills the tables that are made once
+    of_hd = estimate_times(predictor, hd, HD, rounds=ROUNDS, against_sketch=SKETCHED)
+    of_phone = estimate_times(predictor, phone, PHONE, rounds=ROUNDS, against_sketch=0)
+    stages = {
+        HD.name: stage_times(predictor, hd, rounds=ROUNDS),
+        PHONE.name: stage_times(predictor, phone, rounds=2),
+    }
+    rows = [
+        *_ratios(of_phone, budgets.REDUCED_12MP, budgets.FULL_12MP),
+        *_ratios(of_hd, budgets.REDUCED_1080P, budgets.FULL_1080P),
+        Measurement(budgets.MC_SAMPLES, stages[HD.name][MC_SAMPLES]),
+        Measurement(budgets.DEEP_NET, None, "no deep net in this version"),
+    ]
+    if of_hd.straightforward is not None:
+        slower = of_hd.straightforward / of_hd.answer
+        note = f"{of_hd.straightforward:.0f} / {of_hd.answer:.1f} ms"
+        rows.append(Measurement(budgets.STRAIGHTFORWARD, slower, note))
+    return rows, stages
+
+
+def _ratios(
+    times: EstimateTimes, over_reduced: budgets.Budget, over_full: budgets.Budget
+) -> tuple[Measurement, Measurement]:
+    yardsticks = ((over_reduced, times.reduced_decode), (over_full, times.full_decode))
+    first, second = (
+        Measurement(budget, times.answer / yardstick, f"{times.answer:.1f} / {yardstick:.1f} ms")
+        for budget, yardstick in yardsticks
+    )
+    return first, second
+
+
+def measure_serving(archive: Path, scratch: Path) -> list[Measurement]:
+    """Everything that needs TorchServe, on ports of its own."""
+    hd, phone = (
+        [photo.read_bytes() for photo in photo_files(FOLDER, size)[:REQUESTED]]
+        for size in (HD, PHONE)
+    )
+    version = archive_version(archive)
+    with serving(archive) as (server, start):
+        start += first_answer(server, hd[0])
+        with serving(echo_archive(scratch)) as (echo, _):
+            times = request_times(server, echo, hd, REQUESTS)
+        before = throughput(server, phone, 2, FULL_LOAD / 2)
+        memory = memory_mb(server)
+        set_workers(server, version, 2)
+        throughput(server, phone, 4, 2.0)  # warms up
+        two = throughput(server, phone, 4, FULL_LOAD)
+        set_workers(server, version, 1)
+        after = throughput(server, phone, 2, FULL_LOAD / 2)
+    least = times.compute + times.echo
+    one = (before.rate + after.rate) / 2
+    return [
+        Measurement(
+            budgets.REST,
+            times.answer / least,
+            f"{times.answer:.1f} / ({times.compute:.1f} + {times.echo:.1f}) ms",
+        ),
+        Measurement(
+            budgets.TWO_WORKERS,
+            two.rate / one,
+            f"{two.rate:.1f} / {one:.1f} a second; the client took {two.client_cores:.2f} cores",
+        ),
+        Measurement(budgets.MEMORY, memory, "after 12 MP photos"),
+        Measurement(budgets.FIRST_ANSWER, start),
+    ]
+
+
+def measure_training(folders: Sequence[Path]) -> Measurement:
+    """A training on `folders` with a cold store; none without folders: it takes minutes."""
+    if not folders:
+        return Measurement(budgets.TRAINING, None, "ask for it: --train DIR [DIR …]")
+    with tempfile.TemporaryDirectory(prefix="pm25-bench-") as scratch:
+        start = time.monotonic()
+        datasets = [read_dataset(folder) for folder in folders]
+        train(datasets, "0.0.1-bench", store=Path(scratch) / "cold.db", runs=Path(scratch))
+        return Measurement(budgets.TRAINING, (time.monotonic() - start) / 60)
+
+
+def stage_table(stages: Mapping[str, Mapping[str, float]]) -> str:
+    """A line a stage, a column a size of photo."""
+    lines = [f"{'':26}" + "".join(f"{size:>8}" for size in stages)]
+    for stage in next(iter(stages.values())):
+        numbers = "".join(f"{times[stage]:8.2f}" for times in stages.values())
+        lines.append(f"{stage:26}{numbers}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
