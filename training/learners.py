@@ -38,7 +38,7 @@ XGBOOST_PARAMETERS: dict[str, object] = {
     "eta": 0.06,
     "subsample": 0.7,
     "colsample_bytree": 0.5,
-    "min_child_weight": 40.0,  # in rows, since weights have a mean of 1
+    "min_child_weight": 8.0,  # in rows, since weights have a mean of 1
     "reg_lambda": 5.0,
     "nthread": 1,
 }
@@ -51,7 +51,7 @@ LIGHTGBM_PARAMETERS: dict[str, object] = {
     "bagging_fraction": 0.7,
     "bagging_freq": 1,
     "feature_fraction": 0.5,
-    "min_data_in_leaf": 40,
+    "min_data_in_leaf": 10,
     "lambda_l2": 5.0,
     "num_threads": 1,
     "deterministic": True,
@@ -59,9 +59,9 @@ LIGHTGBM_PARAMETERS: dict[str, object] = {
     "verbosity": -1,
 }
 
-HIDDEN_UNITS = 12
-MLP_ITERATIONS = 60  # a stopped optimiser is the second regulariser beside the weight decay
-MLP_WEIGHT_DECAY = 30.0  # scikit-learn divides it by the number of rows
+HIDDEN_UNITS = 32
+MLP_ITERATIONS = 100  # a stopped optimiser is the second regulariser beside the weight decay
+MLP_WEIGHT_DECAY = 10.0  # scikit-learn divides it by the number of rows
 
 
 @contextmanager

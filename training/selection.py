@@ -16,8 +16,6 @@ from numpy.typing import NDArray
 from features.pipeline import FeaturePipeline
 
 SELECTED_FEATURES = 50
-# Two features correlated further than this over sessions are one measurement taken twice.
-REDUNDANT = 0.9
 
 
 def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
@@ -84,7 +82,7 @@ def fit_pipeline(
     X (n, F) with nan for unknown, y (n,) ln(PM2.5 [ug m-3]), weights (n,), sessions and sites
     (n,) as numbers. `keep` names the features that are selected whatever the test says; those
     that `names` does not hold are passed over. The rest of the `count` places go to the largest
-    F among features that do not repeat one another, ties to the earlier name.
+    F, ties to the earlier name.
     """
     fill = np.array([weighted_median(column, weights) for column in X.T])
     imputed = np.where(np.isfinite(X), X, fill)
@@ -94,34 +92,12 @@ def fit_pipeline(
     sd = np.where(constant, 1.0, np.sqrt(variance))
 
     medians, target, session_sites = session_medians(imputed, y, sessions, sites)
-    medians = without_site_mean(medians, session_sites)
-    F = f_statistic(medians, without_site_mean(target, session_sites))
+    F = f_statistic(
+        without_site_mean(medians, session_sites), without_site_mean(target, session_sites)
+    )
     F[constant] = -1.0
     position = {name: i for i, name in enumerate(names)}
     kept = [position[name] for name in keep if name in position]
-    selected = np.sort(np.array(_ranked_choice(F, medians, kept, count), dtype=np.int64))
+    ranked = [int(i) for i in np.argsort(-F, kind="stable") if F[i] >= 0 and int(i) not in kept]
+    selected = np.sort(np.array(kept + ranked[: max(count - len(kept), 0)], dtype=np.int64))
     return FeaturePipeline(tuple(names), fill, mean, sd, selected)
-
-
-def _ranked_choice(
-    F: NDArray[np.float64], medians: NDArray[np.float64], kept: list[int], count: int
-) -> list[int]:
-    """`kept`, then by falling F, passing over what says the same as one chosen before.
-
-    The best fifty by F alone are a few measurements many times over. What was passed over fills
-    the places that stay empty, again by F. Features with F < 0 are never chosen.
-    """
-    centred = medians - medians.mean(axis=0)
-    norm = np.sqrt((centred**2).sum(axis=0))
-    unit = np.divide(centred, norm, out=np.zeros_like(centred), where=norm > 0)
-    chosen, passed_over = list(kept), []
-    for feature in (int(i) for i in np.argsort(-F, kind="stable") if F[i] >= 0):
-        if len(chosen) >= count:
-            break
-        if feature in chosen:
-            continue
-        if chosen and np.abs(unit[:, chosen].T @ unit[:, feature]).max() > REDUNDANT:
-            passed_over.append(feature)
-        else:
-            chosen.append(feature)
-    return chosen + passed_over[: max(count - len(chosen), 0)]
