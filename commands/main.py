@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from io import TextIOWrapper
 from typing import NoReturn
 
 import typer
@@ -27,6 +28,9 @@ for command in (train, evaluate, package, predict, serve, stop, register):
 
 def app() -> None:
     """Run `pm25`; an error of ours, or of the disk, is told on stderr and exits with status 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal without µ gets a question mark
+            stream.reconfigure(errors="replace")
     try:
         cli()
     except PM25Error as error:

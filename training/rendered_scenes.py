@@ -9,6 +9,7 @@ nobody: stack, intervals and scores rest on real photos alone.
 from __future__ import annotations
 
 import hashlib
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,8 @@ def rendered_folder(folder: Path, places: int, sessions: int, seed: int) -> Path
         except (DataSetError, OSError):
             if not chosen.is_dir():  # unless another run was quicker
                 raise
+        for leftover in folder.glob(f".{chosen.name}-*"):  # of runs that were killed
+            shutil.rmtree(leftover, ignore_errors=True)
     return chosen
 
 

@@ -68,14 +68,14 @@ def train(
     store.parent.mkdir(parents=True, exist_ok=True)
     with FeatureStore(store) as feature_store:
         rows = extract_features(photos, feature_store, extractor, jobs=jobs)
+        refused = dict(sorted(rows.refused_by_reason.items()))
+        _check_enough([photos[i] for i in rows.kept], refused)
         rendered = None
         if rendered_places:
             rendered = rendered_scenes(
                 RENDERED, feature_store, places=rendered_places, seed=seed, jobs=jobs
             )
     table = training_table([photos[i] for i in rows.kept], rows.matrix[rows.kept], rows.names)
-    refused = dict(sorted(rows.refused_by_reason.items()))
-    _check_enough(table.photos, refused)
     scores = cross_validate(
         table,
         rows.names,
