@@ -7,13 +7,15 @@ pooled, and scored once.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from training import splits
@@ -63,29 +65,57 @@ def cross_validate(
         for variant in variants
     ]
     tables = {variant: table.with_columns(columns) for variant, columns in variants.items()}
-    done = Parallel(n_jobs=jobs, return_as="generator")(
-        delayed(_held_out)(
-            tables[task.variant],
-            task.fold,
+    fits = [
+        # Weather and sun alone have nothing to learn from a picture.
+        (
+            tables[t.variant],
+            t.fold,
             seed,
             feature_set,
-            # Weather and sun alone have nothing to learn from a picture.
-            rendered if task.variant != WITHOUT_PHOTO else None,
+            rendered if t.variant != WITHOUT_PHOTO else None,
         )
-        for task in tasks
-    )
+        for t in tasks
+    ]
     pooled: dict[tuple[str, str], list[tuple[NDArray[np.int64], Predictions]]] = {}
-    with warnings.catch_warnings():
-        # The learners leave memory behind; loky renews a worker between two folds and says so.
-        warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
-        for task, predictions in zip(tasks, progress(done, len(tasks)), strict=True):
-            pooled.setdefault((task.split, task.variant), []).append((task.fold.test, predictions))
+    done = progress(_side_by_side(fits, jobs), len(tasks))
+    for task, predictions in zip(tasks, done, strict=True):
+        pooled.setdefault((task.split, task.variant), []).append((task.fold.test, predictions))
     scores: dict[str, dict[str, dict[str, object]]] = {split: {} for split in SPLITS}
     for (split, variant), parts in pooled.items():
         rows = np.concatenate([test for test, _ in parts])
         photos = [table.photos[int(i)] for i in rows]
         scores[split][variant] = score_block(photos, _together([p for _, p in parts]))
     return scores
+
+
+_Fit = tuple[TrainingTable, Fold, int, str, TrainingTable | None]
+
+
+def _side_by_side(fits: Sequence[_Fit], jobs: int) -> Iterator[Predictions]:
+    """Predictions of each fit, in order.
+
+    Not joblib's processes: the learners' memory grows, joblib's workers take that for a leak, end
+    themselves, and now and then one of them takes the pool with it (docs/LOG.md).
+    """
+    if jobs == 1:
+        yield from (_held_out(*fit) for fit in fits)
+        return
+    with ProcessPoolExecutor(
+        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
+    ) as pool:
+        yield from pool.map(_held_out, *zip(*fits, strict=True))
+
+
+def _end_with_parent() -> None:
+    """End this worker when its parent is gone, even if it was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+
+        def wait() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _held_out(
