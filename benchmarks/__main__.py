@@ -25,7 +25,7 @@ from benchmarks import budgets  # noqa: E402
 from benchmarks.archives import echo_archive, measured_archive, unpacked_artifact  # noqa: E402
 from benchmarks.budgets import Measurement, budget_table  # noqa: E402
 from benchmarks.cached import cached_extraction_seconds  # noqa: E402
-from benchmarks.estimate import EstimateTimes, estimate_times  # noqa: E402
+from benchmarks.full_decode import FullDecoder  # noqa: E402
 from benchmarks.photos import SIZES, photo_files  # noqa: E402
 from benchmarks.serving import (  # noqa: E402
     first_answer,
@@ -35,7 +35,9 @@ from benchmarks.serving import (  # noqa: E402
     set_workers,
     throughput,
 )
+from benchmarks.side_by_side import compared  # noqa: E402
 from benchmarks.stages import MC_SAMPLES, stage_times  # noqa: E402
+from benchmarks.ways import answering, reduced_decode, straightforward  # noqa: E402
 from handlers.predictor import Predictor  # noqa: E402
 from lifecycle.torchserve import archive_version  # noqa: E402
 from training.dataset import read_dataset  # noqa: E402
@@ -43,7 +45,6 @@ from training.run import train  # noqa: E402
 
 FOLDER = Path("build/bench")
 REPORT = Path("build/bench.json")
-ROUNDS = 5  # of all photos of a size
 SKETCHED = 5  # photos that straightforward.py sees: it takes most of a second for each
 REQUESTED = 8  # photos that are sent to the server
 REQUESTS = 12  # rounds of them
@@ -85,36 +86,27 @@ def measure_estimate(
 ) -> tuple[list[Measurement], dict[str, dict[str, float]]]:
     """Everything from bytes to estimate, on one thread; and the stages of it, by size."""
     hd, phone = (photo_files(FOLDER, size) for size in (HD, PHONE))
+    answer = answering(predictor)
     for photo in (*hd[:3], *phone[:3]):
-        predictor.answer(photo.read_bytes())  # fills the tables that are made once
-    of_hd = estimate_times(predictor, hd, HD, rounds=ROUNDS, against_sketch=SKETCHED)
-    of_phone = estimate_times(predictor, phone, PHONE, rounds=ROUNDS, against_sketch=0)
+        answer(photo)  # fills the tables that are made once
+    straightforward(hd[0])  # builds its net
+    with FullDecoder() as full:
+        comparisons = {
+            budgets.REDUCED_12MP: compared(phone, answer, reduced_decode(PHONE.decode_factor)),
+            budgets.REDUCED_1080P: compared(hd, answer, reduced_decode(HD.decode_factor)),
+            budgets.FULL_12MP: compared(phone, answer, full.milliseconds, rounds=3),
+            budgets.FULL_1080P: compared(hd, answer, full.milliseconds),
+            budgets.STRAIGHTFORWARD: compared(hd[:SKETCHED], straightforward, answer, rounds=2),
+        }
     stages = {
-        HD.name: stage_times(predictor, hd, rounds=ROUNDS),
+        HD.name: stage_times(predictor, hd, rounds=5),
         PHONE.name: stage_times(predictor, phone, rounds=2),
     }
-    rows = [
-        *_ratios(of_phone, budgets.REDUCED_12MP, budgets.FULL_12MP),
-        *_ratios(of_hd, budgets.REDUCED_1080P, budgets.FULL_1080P),
+    return [
+        *(Measurement(budget, it.ratio, str(it)) for budget, it in comparisons.items()),
         Measurement(budgets.MC_SAMPLES, stages[HD.name][MC_SAMPLES]),
         Measurement(budgets.DEEP_NET, None, "no deep net in this version"),
-    ]
-    if of_hd.straightforward is not None:
-        slower = of_hd.straightforward / of_hd.answer
-        note = f"{of_hd.straightforward:.0f} / {of_hd.answer:.1f} ms"
-        rows.append(Measurement(budgets.STRAIGHTFORWARD, slower, note))
-    return rows, stages
-
-
-def _ratios(
-    times: EstimateTimes, over_reduced: budgets.Budget, over_full: budgets.Budget
-) -> tuple[Measurement, Measurement]:
-    yardsticks = ((over_reduced, times.reduced_decode), (over_full, times.full_decode))
-    first, second = (
-        Measurement(budget, times.answer / yardstick, f"{times.answer:.1f} / {yardstick:.1f} ms")
-        for budget, yardstick in yardsticks
-    )
-    return first, second
+    ], stages
 
 
 def measure_serving(archive: Path, scratch: Path) -> list[Measurement]:
