@@ -58,7 +58,7 @@ def train(
         progress=progress,
     )
     _print_scores(result.scores)
-    console.print(f"Artefact: {result.folder}. Next: make package VERSION={version}")
+    typer.echo(f"Artefact: {result.folder}. Next: make package VERSION={version}", err=True)
 
 
 def _print_scores(scores: Mapping[str, Any]) -> None:
