@@ -102,7 +102,8 @@ def test_photos_with_the_same_bytes_are_reported(folder: Path) -> None:
     ("changed", "code", "shown"),
     [
         ({"pm25": "-3"}, "invalid_label", "'-3'"),
-        ({"pm25": "about 12"}, "invalid_label", "a number ≥ 0 [ug m-3]"),
+        ({"pm25": "1e300"}, "invalid_label", "a number from 0 to 10000 [ug m-3]"),
+        ({"pm25": "about 12"}, "invalid_label", "a number from 0 to 10000 [ug m-3]"),
         ({"pm25": "nan"}, "invalid_label", "'nan'"),
         ({"pm25": "inf"}, "invalid_label", "'inf'"),
         ({"pm10": "-1"}, "invalid_label", "column pm10"),

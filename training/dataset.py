@@ -41,6 +41,7 @@ from features.metadata import ALLOWED_FIELDS, PhotoMetadata, parse_metadata
 DEFAULT_MIN_SIDE = 512  # [px]
 QUALITY_CODES = ("A", "B", "C")
 SHOWN_PROBLEMS = 20
+HIGHEST_LABEL = 10_000.0  # [ug m-3] no outdoor monitor measures more; a unit or a digit is wrong
 REQUIRED_COLUMNS = (
     *("file", "site", "camera", "country", "lat", "lon", "captured_at", "session"),
     *("pm25", "pm25_quality", "pm25_as_published", "temperature_c", "relative_humidity_pct"),
@@ -168,8 +169,8 @@ class _Line:
             value = float(text)
         except ValueError:
             value = math.nan
-        if not (math.isfinite(value) and value >= 0):
-            allowed = "a number ≥ 0 [ug m-3], or empty where it is unknown"
+        if not (math.isfinite(value) and 0 <= value <= HIGHEST_LABEL):
+            allowed = f"a number from 0 to {HIGHEST_LABEL:g} [ug m-3], or empty if unknown"
             self.report("invalid_label", column, allowed)
         return value
 
