@@ -11,6 +11,7 @@ that were enlarged hold nothing above some limit, so the main slope stays below 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -191,7 +192,7 @@ FAMILY = FeatureFamily(
     1,
     (
         Feature("spectral_slope", "1", "slope of ln P on ln f, 1/64 to 1/8 px-1", -1, FIELD),
-        Feature("spectral_slope_fit_r2", "1", "R² of that fit", 0, FIELD),
+        Feature("spectral_slope_fit_r2", "1", "R² of that fit", 0, FIELD, (0, 1)),
         Feature("spectral_slope_fine", "1", "slope of ln P on ln f, 1/8 to 1/2 px-1", -1, FIELD),
         *(
             Feature(
@@ -200,10 +201,13 @@ FAMILY = FeatureFamily(
                 f"share of the power at wavelengths of {short} to {long} px",
                 -1 if long <= 8 else 0,
                 FIELD,
+                (0, 1),
             )
             for short, long in OCTAVES
         ),
-        Feature("high_frequency_ratio", "1", "share of the power above 0.2 px-1", -1, FIELD),
+        Feature(
+            "high_frequency_ratio", "1", "share of the power above 0.2 px-1", -1, FIELD, (0, 1)
+        ),
         *(
             Feature(
                 f"haar_energy_{size}px",
@@ -211,11 +215,16 @@ FAMILY = FeatureFamily(
                 f"Haar detail energy of {size} px blocks over squared mean luminance",
                 -1,
                 MALLAT,
+                (0, math.inf),
             )
             for size in HAAR_SIZES
         ),
-        Feature("haar_ratio_2px_4px", "1", "ln of 2 px over 4 px detail energy", 0, MALLAT),
-        Feature("haar_ratio_4px_8px", "1", "ln of 4 px over 8 px detail energy", 0, MALLAT),
+        Feature(
+            "haar_ratio_2px_4px", "1", "ln of 2 px over 4 px detail energy", 0, MALLAT, (-35, 35)
+        ),
+        Feature(
+            "haar_ratio_4px_8px", "1", "ln of 4 px over 8 px detail energy", 0, MALLAT, (-35, 35)
+        ),
     ),
 )
 

@@ -10,6 +10,7 @@ I = J t + A (1 − t), its step over the one between sky and near ground is clos
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import cv2
@@ -149,20 +150,35 @@ def skyline_sharpness(
     return sharpness, step, step / sharpness if sharpness > 0 else nan
 
 
-_SCOPE_MEANINGS: tuple[tuple[str, str, str, Literal[-1, 0, 1], str], ...] = (
-    ("gradient_mean", "L* px-1", "mean Sobel gradient", -1, LIU),
-    ("gradient_p95", "L* px-1", "95th percentile of the Sobel gradient", -1, LIU),
-    ("tenengrad", "L*2 px-2", "mean squared Sobel gradient (Tenengrad)", -1, PERTUZ),
-    ("laplacian_energy", "L*2 px-4", "mean squared Laplacian", -1, PERTUZ),
+_SCOPE_MEANINGS: tuple[tuple[str, str, str, Literal[-1, 0, 1], str, tuple[float, float]], ...] = (
+    ("gradient_mean", "L* px-1", "mean Sobel gradient", -1, LIU, (0, 71)),
+    ("gradient_p95", "L* px-1", "95th percentile of the Sobel gradient", -1, LIU, (0, 71)),
+    ("tenengrad", "L*2 px-2", "mean squared Sobel gradient (Tenengrad)", -1, PERTUZ, (0, 5000)),
+    ("laplacian_energy", "L*2 px-4", "mean squared Laplacian", -1, PERTUZ, (0, 160000)),
     (
         "laplacian_to_tenengrad",
         "px-2",
         "Laplacian energy over Tenengrad: fineness, unmoved by contrast",
         0,
         PERTUZ,
+        (0, math.inf),
     ),
-    ("edge_density_faint", "1", "share of pixels steeper than 2 % of the range per px", 0, LIU),
-    ("edge_density_strong", "1", "share of pixels steeper than 8 % of the range per px", 0, LIU),
+    (
+        "edge_density_faint",
+        "1",
+        "share of pixels steeper than 2 % of the range per px",
+        0,
+        LIU,
+        (0, 1),
+    ),
+    (
+        "edge_density_strong",
+        "1",
+        "share of pixels steeper than 8 % of the range per px",
+        0,
+        LIU,
+        (0, 1),
+    ),
 )
 
 FAMILY = FeatureFamily(
@@ -177,23 +193,48 @@ FAMILY = FeatureFamily(
                 # A veil thins the edges of the far band out of the photo's own range.
                 -1 if name.startswith("edge_density") and scope == "far" else sign,
                 reference,
+                bounds,
             )
             for scope in SCOPES
-            for name, unit, meaning, sign, reference in _SCOPE_MEANINGS
+            for name, unit, meaning, sign, reference, bounds in _SCOPE_MEANINGS
         ),
-        Feature("gradient_mean_far_to_near", "1", "ln of the far over the near mean", -1, LIU),
         Feature(
-            "laplacian_energy_far_to_near", "1", "ln of the far over the near energy", -1, PERTUZ
+            "gradient_mean_far_to_near",
+            "1",
+            "ln of the far over the near mean",
+            -1,
+            LIU,
+            (-11.2, 11.2),
         ),
-        Feature("edge_width_photo", "px", "mean width of tall edges, whole photo", 0, MARZILIANO),
-        Feature("edge_width_far", "px", "mean width of tall edges, far band", 0, MARZILIANO),
-        Feature("edge_width_near", "px", "mean width of tall edges, near band", 0, MARZILIANO),
+        Feature(
+            "laplacian_energy_far_to_near",
+            "1",
+            "ln of the far over the near energy",
+            -1,
+            PERTUZ,
+            (-18.9, 18.9),
+        ),
+        Feature(
+            "edge_width_photo",
+            "px",
+            "mean width of tall edges, whole photo",
+            0,
+            MARZILIANO,
+            (1, 639),
+        ),
+        Feature(
+            "edge_width_far", "px", "mean width of tall edges, far band", 0, MARZILIANO, (1, 639)
+        ),
+        Feature(
+            "edge_width_near", "px", "mean width of tall edges, near band", 0, MARZILIANO, (1, 639)
+        ),
         Feature(
             "skyline_sharpness",
             "px-1",
             "steepest step at the skyline over that from sky to near ground, linear light",
             -1,
             KOSCHMIEDER,
+            (0, 50),
         ),
         Feature(
             "skyline_step",
@@ -201,8 +242,9 @@ FAMILY = FeatureFamily(
             "step across the skyline over that from sky to near ground, linear light",
             -1,
             KOSCHMIEDER,
+            (0, 50),
         ),
-        Feature("skyline_width", "px", "step over sharpness of the skyline", 0, MARZILIANO),
+        Feature("skyline_width", "px", "step over sharpness of the skyline", 0, MARZILIANO, (0, 6)),
     ),
 )
 

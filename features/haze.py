@@ -66,7 +66,9 @@ FAMILY = FeatureFamily(
     version=1,
     features=(
         *(
-            Feature(f"{region}_dark_channel_{name}", "1", f"{what} {_PLACES[region]}", 1, _HE)
+            Feature(
+                f"{region}_dark_channel_{name}", "1", f"{what} {_PLACES[region]}", 1, _HE, (0, 1)
+            )
             for region in _REGIONS
             for name, what in (
                 ("mean", "mean dark channel, in linear light,"),
@@ -81,6 +83,7 @@ FAMILY = FeatureFamily(
             "mean dark channel of the far band minus that of the near band",
             1,
             _HE,
+            (-1, 1),
         ),
         Feature(
             "airlight_luminance",
@@ -89,6 +92,7 @@ FAMILY = FeatureFamily(
             "cells with the brightest dark channel",
             0,
             _HE,
+            (_AIRLIGHT_FLOOR, 1),
         ),
         Feature(
             "airlight_blue_red_log_ratio",
@@ -96,8 +100,11 @@ FAMILY = FeatureFamily(
             "ln(blue / red) of the airlight in linear light",
             -1,
             _KOSCHMIEDER,
+            (-5.3, 5.3),
         ),
-        Feature("ground_transmission_mean", "1", "mean transmission of the ground", -1, _HE),
+        Feature(
+            "ground_transmission_mean", "1", "mean transmission of the ground", -1, _HE, (0, 1)
+        ),
         *(
             Feature(
                 f"ground_transmission_p{share}",
@@ -105,29 +112,53 @@ FAMILY = FeatureFamily(
                 f"{share} % quantile of the ground's transmission, refined by a guided filter",
                 -1,
                 _HE_GUIDED,
+                (0, 1),
             )
             for share in (10, 50, 90)
         ),
         *(
-            Feature(f"{band}_transmission_mean", "1", f"mean transmission {_PLACES[band]}", -1, _HE)
+            Feature(
+                f"{band}_transmission_mean",
+                "1",
+                f"mean transmission {_PLACES[band]}",
+                -1,
+                _HE,
+                (0, 1),
+            )
             for band in _BANDS
         ),
         Feature(
-            "far_transmission_p10", "1", "10 % quantile of the far band's transmission", -1, _HE
+            "far_transmission_p10",
+            "1",
+            "10 % quantile of the far band's transmission",
+            -1,
+            _HE,
+            (0, 1),
         ),
         Feature(
-            "far_transmission_p90", "1", "90 % quantile of the far band's transmission", -1, _HE
+            "far_transmission_p90",
+            "1",
+            "90 % quantile of the far band's transmission",
+            -1,
+            _HE,
+            (0, 1),
         ),
         Feature(
-            "hidden_fraction", "1", f"share of the ground with transmission < {_DENSE}", 1, _HE
+            "hidden_fraction",
+            "1",
+            f"share of the ground with transmission < {_DENSE}",
+            1,
+            _HE,
+            (0, 1),
         ),
         *(
             Feature(
                 f"{band}_optical_depth",
                 "1",
-                f"mean −ln t = β·d {_PLACES[band]}, at most 3.9",
+                f"mean −ln t = β·d {_PLACES[band]}",
                 1,
                 _KOSCHMIEDER,
+                (0, 3.92),
             )
             for band in _BANDS
         ),
@@ -137,6 +168,7 @@ FAMILY = FeatureFamily(
             "optical depth of the far band minus that of the near band",
             1,
             _KOSCHMIEDER,
+            (-3.92, 3.92),
         ),
         *(
             Feature(
@@ -146,6 +178,7 @@ FAMILY = FeatureFamily(
                 + _PLACES[region],
                 1,
                 _ZHU,
+                (-0.66, 1.09),
             )
             for region in _REGIONS
         ),
@@ -155,6 +188,7 @@ FAMILY = FeatureFamily(
             "attenuation depth of the far band minus that of the near band",
             1,
             _ZHU,
+            (-1.75, 1.75),
         ),
     ),
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -15,6 +16,7 @@ class Feature:
 
     expected_sign: how it moves when PM2.5 rises, everything else being equal
     (+1 rises, −1 falls, 0 no sign that physics fixes).
+    range: lowest and highest value that its formula can give, in its unit.
     """
 
     name: str
@@ -22,6 +24,7 @@ class Feature:
     meaning: str
     expected_sign: Literal[-1, 0, 1]
     reference: str
+    range: tuple[float, float] = (-math.inf, math.inf)
 
 
 @dataclass(frozen=True)

@@ -238,13 +238,13 @@ def pattern_histogram(
     return _histogram_by_band(cv2.LUT(codes, uniform_labels(points)), bands, points + 2)
 
 
-_PROPERTIES: tuple[tuple[str, Literal[-1, 0, 1], str], ...] = (
-    ("contrast", -1, "mean squared step between the levels of a pair"),
-    ("dissimilarity", -1, "mean absolute step between the levels of a pair"),
-    ("homogeneity", +1, "closeness of the levels of a pair, 1 where all are equal"),
-    ("energy", +1, "root of the sum of squared co-occurrence probabilities"),
-    ("correlation", 0, "linear correlation of the levels of a pair"),
-    ("entropy", -1, "entropy of the co-occurrences, in nats"),
+_PROPERTIES: tuple[tuple[str, Literal[-1, 0, 1], str, tuple[float, float]], ...] = (
+    ("contrast", -1, "mean squared step between the levels of a pair", (0, 961)),
+    ("dissimilarity", -1, "mean absolute step between the levels of a pair", (0, 31)),
+    ("homogeneity", +1, "closeness of the levels of a pair, 1 where all are equal", (0, 1)),
+    ("energy", +1, "root of the sum of squared co-occurrence probabilities", (0, 1)),
+    ("correlation", 0, "linear correlation of the levels of a pair", (-1, 1)),
+    ("entropy", -1, "entropy of the co-occurrences, in nats", (0, 6.94)),
 )
 
 
@@ -257,7 +257,7 @@ def _pattern_features(name: str, points: int, where: str) -> list[Feature]:
         "mixed": "patterns with more than two changes around the circle",
     }
     return [
-        Feature(f"{name}_{label}", "1", f"share of {meaning}, {where}", 0, OJALA)
+        Feature(f"{name}_{label}", "1", f"share of {meaning}, {where}", 0, OJALA, (0, 1))
         for label, meaning in meanings.items()
     ]
 
@@ -267,15 +267,26 @@ FAMILY = FeatureFamily(
     2,
     (
         *(
-            Feature(f"glcm_{name}_d{d}", "1", f"{meaning}, {d} px apart", sign, HARALICK)
+            Feature(f"glcm_{name}_d{d}", "1", f"{meaning}, {d} px apart", sign, HARALICK, bounds)
             for d in DISTANCES
-            for name, sign, meaning in _PROPERTIES
+            for name, sign, meaning, bounds in _PROPERTIES
         ),
-        Feature("glcm_contrast_far", "1", "mean squared step, far band", -1, HARALICK),
-        Feature("glcm_homogeneity_far", "1", "closeness of neighbours, far band", 1, HARALICK),
-        Feature("glcm_contrast_near", "1", "mean squared step, near band", -1, HARALICK),
-        Feature("glcm_homogeneity_near", "1", "closeness of neighbours, near band", 1, HARALICK),
-        Feature("glcm_contrast_far_to_near", "1", "ln of far over near contrast", -1, HARALICK),
+        Feature("glcm_contrast_far", "1", "mean squared step, far band", -1, HARALICK, (0, 961)),
+        Feature(
+            "glcm_homogeneity_far", "1", "closeness of neighbours, far band", 1, HARALICK, (0, 1)
+        ),
+        Feature("glcm_contrast_near", "1", "mean squared step, near band", -1, HARALICK, (0, 961)),
+        Feature(
+            "glcm_homogeneity_near", "1", "closeness of neighbours, near band", 1, HARALICK, (0, 1)
+        ),
+        Feature(
+            "glcm_contrast_far_to_near",
+            "1",
+            "ln of far over near contrast",
+            -1,
+            HARALICK,
+            (-13.8, 13.8),
+        ),
         *_pattern_features("lbp8", 8, "whole photo"),
         *_pattern_features("lbp8_far", 8, "far band"),
         *_pattern_features("lbp8_near", 8, "near band"),

@@ -42,14 +42,22 @@ def _statistics(
 ) -> tuple[Feature, ...]:
     mean, contrast, order = signs
     return (
-        Feature(f"{where}lightness_mean", "L*", f"mean CIE L* {place}", mean, _LIU),
-        Feature(f"{where}lightness_sd", "L*", f"standard deviation of L* {place}", contrast, _LIU),
+        Feature(f"{where}lightness_mean", "L*", f"mean CIE L* {place}", mean, _LIU, (0, 100)),
+        Feature(
+            f"{where}lightness_sd",
+            "L*",
+            f"standard deviation of L* {place}",
+            contrast,
+            _LIU,
+            (0, 50),
+        ),
         Feature(
             f"{where}rms_contrast",
             "1",
             f"standard deviation of relative luminance Y [0..1] {place}: t times itself in haze",
             contrast,
             _LIU,
+            (0, 0.5),
         ),
         Feature(
             f"{where}michelson_contrast",
@@ -57,9 +65,15 @@ def _statistics(
             f"(p95 − p5) / (p95 + p5) of relative luminance {place}",
             contrast,
             _KOSCHMIEDER,
+            (0, 1),
         ),
         Feature(
-            f"{where}entropy", "bit", f"entropy of the 256-level L* histogram {place}", order, _LIU
+            f"{where}entropy",
+            "bit",
+            f"entropy of the 256-level L* histogram {place}",
+            order,
+            _LIU,
+            (0, 8),
         ),
     )
 
@@ -79,6 +93,7 @@ FAMILY = FeatureFamily(
             "ln of RMS contrast in the far band over that in the near band",
             -1,
             _KOSCHMIEDER,
+            (-8.6, 8.6),
         ),
         Feature(
             "mid_near_contrast_log_ratio",
@@ -86,6 +101,7 @@ FAMILY = FeatureFamily(
             "ln of RMS contrast in the middle band over that in the near band",
             -1,
             _KOSCHMIEDER,
+            (-8.6, 8.6),
         ),
         Feature(
             "far_contrast_over_airlight_log",
@@ -93,6 +109,7 @@ FAMILY = FeatureFamily(
             "ln of RMS contrast in the far band over the luminance of the horizon sky",
             -1,
             _KOSCHMIEDER,
+            (-9.3, 8.6),
         ),
         Feature(
             "far_black_target_contrast",
@@ -100,6 +117,7 @@ FAMILY = FeatureFamily(
             "1 − p5 of far luminance / horizon sky luminance: t, were the darkest 5 % black",
             -1,
             _KOSCHMIEDER,
+            (-1, 1),
         ),
         Feature(
             "mid_black_target_contrast",
@@ -107,6 +125,7 @@ FAMILY = FeatureFamily(
             "the same for the middle band",
             -1,
             _KOSCHMIEDER,
+            (-1, 1),
         ),
         Feature(
             "near_black_target_contrast",
@@ -114,6 +133,7 @@ FAMILY = FeatureFamily(
             "the same for the near band",
             -1,
             _KOSCHMIEDER,
+            (-1, 1),
         ),
         Feature(
             "skyline_weber_contrast",
@@ -121,6 +141,7 @@ FAMILY = FeatureFamily(
             "median over columns of (sky − ground) / sky luminance at the skyline",
             -1,
             _KOSCHMIEDER,
+            (-1e4, 1),
         ),
         Feature(
             "skyline_edge_strength",
@@ -129,6 +150,7 @@ FAMILY = FeatureFamily(
             "over the sky's luminance there",
             -1,
             _KOSCHMIEDER,
+            (0, 1e4),
         ),
         Feature(
             "skyline_near_contrast_log_ratio",
@@ -136,6 +158,7 @@ FAMILY = FeatureFamily(
             "ln of |sky − ground| at the skyline over |sky − near band|, mean luminances",
             -1,
             _KOSCHMIEDER,
+            (-5, 5),
         ),
         Feature(
             "sky_luminance_gradient_log",
@@ -143,6 +166,7 @@ FAMILY = FeatureFamily(
             "ln of upper sky luminance over horizon sky luminance",
             0,
             _LIU,
+            (-9.3, 9.3),
         ),
         Feature(
             "sky_fraction",
@@ -150,6 +174,7 @@ FAMILY = FeatureFamily(
             "share of the picture that is sky: what haze hides counts as sky",
             1,
             _LIU,
+            (0, 1),
         ),
         Feature(
             "skyline_roughness",
@@ -157,8 +182,9 @@ FAMILY = FeatureFamily(
             "mean absolute step of the skyline between columns, over the picture's height",
             0,
             _LIU,
+            (0, 1),
         ),
-        Feature("sky_confidence", "1", "how clearly sky and ground part [0..1]", -1, _LIU),
+        Feature("sky_confidence", "1", "how clearly sky and ground part", -1, _LIU, (0, 1)),
     ),
 )
 
