@@ -5,8 +5,15 @@ rain washes it away. The expected signs hold for a given photo: the wetter the a
 mass the same haze takes.
 
 Left out on purpose: latitude, longitude, year and day (they name the site and the season), the
-sun's azimuth (without the camera's heading it is a clock), and air pressure, whose altitude part
-(12 % a kilometre) names the site and is larger than all its weather.
+sun's azimuth (without the camera's heading it is a clock), and air pressure. A request gives it at
+the surface, where its altitude part (12 % a kilometre) names the site and is larger than all its
+weather; to take that out it needs an altitude or a past, and a request has neither. As a
+difference from a known camera's usual pressure it lost (docs/LOG.md).
+
+The height of the mixed layer is asked for because forecast models give it for the present hour at
+any place (GFS and IFS do). The reanalysis ERA5 comes five days late: as a training value it stands
+in for such a forecast, and no user has it for the photo just taken. Its logarithm turns the
+different scales of two models into an offset.
 """
 
 from __future__ import annotations
@@ -29,29 +36,59 @@ _DILUTION = "box model: concentration = emission / (wind speed x mixed layer hei
 _NOAA = "NOAA solar calculator (Meeus 1998)"
 
 _SUN = (
-    Feature("sun_elevation_deg", "deg", "height of the sun without refraction", 0, _NOAA),
-    Feature("cos_solar_zenith", "1", "cosine of the angle from the zenith to the sun", 0, _NOAA),
+    Feature(
+        "sun_elevation_deg", "deg", "height of the sun without refraction", 0, _NOAA, (-90.01, 90)
+    ),
+    Feature(
+        "cos_solar_zenith", "1", "cosine of the angle from the zenith to the sun", 0, _NOAA, (-1, 1)
+    ),
     Feature(
         "air_mass",
         "1",
         "air between us and the sun, the zenith being 1; at most 10, and 10 at night",
         0,
         "Kasten & Young 1989, Applied Optics 28:4735",
+        (0.999, MAX_AIR_MASS),
     ),
-    Feature("daylight", "1", "1 with the sun up, 0 below -6 deg, linear in between", 0, _NOAA),
+    Feature(
+        "daylight", "1", "1 with the sun up, 0 below -6 deg, linear in between", 0, _NOAA, (0, 1)
+    ),
 )
 _WEATHER = (
-    Feature("relative_humidity_pct", "%", "relative humidity at 2 m", -1, _HUMIDITY),
-    Feature("humidity_growth", "1", "extinction over that of dry particles, f(RH)", -1, _GROWTH),
-    Feature("temperature_c", "degC", "air temperature at 2 m", 0, _DILUTION),
-    Feature("dew_point_c", "degC", "temperature at which the air would be saturated", 0, _WMO_8),
-    Feature("dew_point_depression_k", "K", "temperature minus dew point", 1, _WMO_8),
-    Feature("wind_speed_ms", "m s-1", "wind speed at 10 m", -1, _DILUTION),
-    Feature("wind_u_ms", "m s-1", "wind towards the east", 0, _DILUTION),
-    Feature("wind_v_ms", "m s-1", "wind towards the north", 0, _DILUTION),
-    Feature("rain_mm", "mm", "rain of the last hour", -1, "wet removal of particles"),
-    Feature("ln_boundary_layer_height", "1", "ln(mixed layer height / 1 m)", -1, _DILUTION),
-    Feature("ln_ventilation", "1", "ln(1 + wind x mixed layer height / 1 m2 s-1)", -1, _DILUTION),
+    Feature("relative_humidity_pct", "%", "relative humidity at 2 m", -1, _HUMIDITY, (0, 100)),
+    Feature(
+        "humidity_growth",
+        "1",
+        "extinction over that of dry particles, f(RH)",
+        -1,
+        _GROWTH,
+        (1, 4.04),
+    ),
+    Feature("temperature_c", "degC", "air temperature at 2 m", 0, _DILUTION, (-60, 60)),
+    Feature(
+        "dew_point_c",
+        "degC",
+        "temperature at which the air would be saturated",
+        0,
+        _WMO_8,
+        (-90.2, 60.01),
+    ),
+    Feature("dew_point_depression_k", "K", "temperature minus dew point", 1, _WMO_8, (-0.01, 75)),
+    Feature("wind_speed_ms", "m s-1", "wind speed at 10 m", -1, _DILUTION, (0, 100)),
+    Feature("wind_u_ms", "m s-1", "wind towards the east", 0, _DILUTION, (-100, 100)),
+    Feature("wind_v_ms", "m s-1", "wind towards the north", 0, _DILUTION, (-100, 100)),
+    Feature("rain_mm", "mm", "rain of the last hour", -1, "wet removal of particles", (0, 500)),
+    Feature(
+        "ln_boundary_layer_height", "1", "ln(mixed layer height / 1 m)", -1, _DILUTION, (2.3, 8.7)
+    ),
+    Feature(
+        "ln_ventilation",
+        "1",
+        "ln(1 + wind x mixed layer height / 1 m2 s-1)",
+        -1,
+        _DILUTION,
+        (0, 13.31),
+    ),
 )
 FAMILY = FeatureFamily("meteorology", 1, _SUN + _WEATHER)
 SUN_FEATURES = tuple(feature.name for feature in _SUN)

@@ -34,7 +34,10 @@ def test_agrees_with_the_nrel_algorithm() -> None:
         turn = (azimuth - truth["azimuth"].to_numpy() + 180) % 360 - 180
 
         assert np.abs(elevation - truth["elevation"].to_numpy()).max() < 0.01
-        assert np.abs(turn * np.cos(np.radians(elevation))).max() < 0.015  # degrees on the sky
+        across = turn * np.cos(np.radians(elevation))
+        assert np.abs(across).max() < 0.015
+        apart = np.hypot(elevation - truth["elevation"].to_numpy(), across)  # on the sky
+        assert apart.max() < 0.02
         up = elevation > -0.5  # below it pvlib sets refraction to zero
         assert np.abs(apparent - truth["apparent_elevation"].to_numpy())[up].max() < 0.012
 
