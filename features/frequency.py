@@ -123,7 +123,8 @@ def radial_spectrum(
     inner = packed[: plane.shape[0], : plane.shape[1]]
     np.subtract(plane, mean, out=inner)
     inner *= plan.window
-    packed = cv2.dft(packed, dst=packed, nonzeroRows=plane.shape[0])
+    # Telling OpenCV that the rows added are zero would keep it from its fastest transform.
+    packed = cv2.dft(packed, dst=packed)
     packed *= packed
 
     sides = packed[:, [0, -1]]
