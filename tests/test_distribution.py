@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import skew
 from skimage.measure import shannon_entropy
 
 from features.distribution import Distribution
@@ -32,13 +33,33 @@ def test_statistics_are_those_of_the_pixels(seed: int, height: int, width: int) 
         assert entropies[region] == pytest.approx(shannon_entropy(pixels), abs=1e-9)
 
 
+@given(st.integers(0, 10**6), st.floats(0.2, 5.0))
+def test_skewness_is_that_of_the_pixels(seed: int, tail: float) -> None:
+    rng = np.random.default_rng(seed)
+    codes = np.rint(255 * rng.random((20, 20)) ** tail).astype(np.uint16)
+    values = np.linspace(0.0, 1.0, 256)
+    found = Distribution.of(codes, np.zeros((20, 20), np.uint8), (1, 256), minimum=1)
+    assert found.skewness(values)[0] == pytest.approx(skew(values[codes.ravel()]), abs=1e-6)
+
+
+def test_one_level_has_no_skewness() -> None:
+    codes = np.full((20, 20), 7, np.uint16)
+    found = Distribution.of(codes, np.zeros((20, 20), np.uint8), (1, 256), minimum=1)
+    assert found.skewness(np.linspace(0.0, 1.0, 256))[0] == 0.0
+
+
 def test_regions_below_the_minimum_have_no_statistics() -> None:
     codes = np.zeros((4, 4), np.uint16)
     regions = np.zeros((4, 4), np.uint8)
     regions[0, :2] = 1
     found = Distribution.of(codes, regions, (2, 4), minimum=3)
     values = np.arange(4.0)
-    for statistic in (found.mean(values), found.quantile(values, 0.9), found.entropy()):
+    for statistic in (
+        found.mean(values),
+        found.skewness(values),
+        found.quantile(values, 0.9),
+        found.entropy(),
+    ):
         assert np.array_equal(np.isnan(statistic), [False, True])
 
 
