@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from features import colour, frequency, gradient, haze, texture, visibility
+from features import (
+    colour,
+    frequency,
+    gradient,
+    haze,
+    saturation,
+    skylight,
+    texture,
+    visibility,
+)
 from features.light import Light
 from features.photo import WORKING_SIDE
 from features.schema import FeatureFamily, feature_set_hash
@@ -19,6 +28,8 @@ class ScientificFeatureExtractor:
     families: tuple[FeatureFamily, ...] = (
         visibility.FAMILY,
         colour.FAMILY,
+        saturation.FAMILY,
+        skylight.FAMILY,
         haze.FAMILY,
         texture.FAMILY,
         gradient.FAMILY,
@@ -40,6 +51,8 @@ class ScientificFeatureExtractor:
         return {
             **visibility.visibility_features(light, geometry),
             **colour.colour_features(light, geometry),
+            **saturation.saturation_features(light, geometry),
+            **skylight.skylight_features(light, geometry),
             **haze.haze_features(light, geometry),
             **texture.texture_features(light, geometry),
             **gradient.gradient_features(light, geometry),
