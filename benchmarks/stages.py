@@ -27,7 +27,7 @@ from handlers.predictor import Predictor
 
 MC_SAMPLES = "100 Monte Carlo samples"
 _FAMILIES = tuple(family.name for family in extractor.ScientificFeatureExtractor.families)
-_PLANES = ("channels", "quarter", "saturation", "luminance", "lightness_code", "grey")
+_PLANES = ("channels", "quarter", "saturation", "luminance_code", "lightness_code", "grey")
 
 
 def stage_times(predictor: Predictor, photos: Sequence[Path], rounds: int) -> dict[str, float]:

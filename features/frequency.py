@@ -34,8 +34,8 @@ HIGH_FREQUENCY = 0.2
 # The octaves by their wavelengths [px].
 OCTAVES = ((2, 4), (4, 8), (8, 16), (16, 32))
 HAAR_SIZES = (2, 4, 8)  # [px], one per level
-# Where all power is below this share of that at f = 0, a contrast of 1e-5, the photo is of one
-# tone and what is left is the rounding of float32.
+# Where the variance is below this share of the squared mean, a contrast of 1e-5, the photo is of
+# one tone and what is left is rounding.
 FLAT = 1e-10
 # Keeps the logarithm of an empty Haar level finite.
 TINY = 1e-15
@@ -190,7 +190,7 @@ def _mean_square(plane: NDArray[np.float32]) -> float:
 
 FAMILY = FeatureFamily(
     "frequency",
-    1,
+    2,
     (
         Feature("spectral_slope", "1", "slope of ln P on ln f, 1/64 to 1/8 px-1", -1, FIELD),
         Feature("spectral_slope_fit_r2", "1", "R² of that fit", 0, FIELD, (0, 1)),
@@ -233,9 +233,19 @@ FAMILY = FeatureFamily(
 def frequency_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY. They read the whole photo; one of a single tone is all nan."""
     del geometry
-    edges, power, sizes = radial_spectrum(light.luminance)
-    if power[1:].sum() <= FLAT * power[0]:
+    return luminance_frequencies(light.luminance_code)
+
+
+def luminance_frequencies(
+    luminance: NDArray[np.uint16] | NDArray[np.float32],
+) -> dict[str, float]:
+    """The features of FAMILY of a plane (H, W) of linear light in any unit: all are ratios."""
+    # Around its mean, the plane keeps the digits that the small energies are made of.
+    mean = cv2.mean(luminance)[0]
+    centred = cv2.subtract(luminance, mean, dtype=cv2.CV_32F)
+    if _mean_square(centred) <= FLAT * mean**2:
         return dict.fromkeys(FAMILY.names, float("nan"))
+    edges, power, sizes = radial_spectrum(centred)
     density = power / np.maximum(sizes, 1.0)
     slope, fit = power_law(edges, density, SLOPE_RANGE)
     fine_slope, _ = power_law(edges, density, FINE_SLOPE_RANGE)
@@ -244,12 +254,9 @@ def frequency_features(light: Light, geometry: PictureGeometry) -> dict[str, flo
     octaves = [share[_within(edges, 1 / long, 1 / short)].sum() for short, long in OCTAVES]
     high = share[_within(edges, HIGH_FREQUENCY, 1.0)].sum()
 
-    mean = cv2.mean(light.luminance)[0]
-    # Around its mean, the plane keeps the digits that the small energies are made of.
-    energies = np.maximum(haar_energies(light.luminance - np.float32(mean)), TINY)
-    relative = energies / mean**2
+    energies = np.maximum(haar_energies(centred) / mean**2, TINY)
     ratios = np.log(energies[:-1] / energies[1:])
-    values = [slope, fit, fine_slope, *octaves, high, *relative, *ratios]
+    values = [slope, fit, fine_slope, *octaves, high, *energies, *ratios]
     return dict(zip(FAMILY.names, map(float, values), strict=True))
 
 

@@ -47,12 +47,13 @@ LEAST_GRADIENT = 1e-3
 
 # Sobel rows overlap by two thirds, and edges go on for rows: not every row needs to be read.
 _GRADIENT_ROW_STEP = 2
+_TONE_ROW_STEP = 5
 _PROFILE_ROW_STEP = 8
 
 _CODES_PER_LIGHTNESS = 2.55  # grey codes per unit of L*
 # The 3 x 3 Sobel sum is eight times the derivative.
 _SOBEL_TO_LIGHTNESS = 1.0 / (8.0 * _CODES_PER_LIGHTNESS)
-_SOBEL_BINS = 2048  # magnitudes reach 1020 √2
+_SOBEL_BINS = 1444  # magnitudes reach 1020 √2
 _SOBEL_POWERS = np.arange(_SOBEL_BINS, dtype=np.float64)[:, None] ** [1, 2]
 _LAPLACIAN_BINS = 1024  # magnitudes reach 4 × 255
 _LAPLACIAN_SQUARE = np.arange(_LAPLACIAN_BINS, dtype=np.float64) ** 2
@@ -65,7 +66,7 @@ _LUMINANCE_OF_CODE = np.where(
 
 
 def gradient_histogram(grey: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Counts (4, 2048) of Sobel magnitudes √(Gx² + Gy²), rounded, in each depth band.
+    """Counts (4, 1444) of Sobel magnitudes √(Gx² + Gy²), rounded, in each depth band.
 
     grey, bands  (H, W) uint8; every second row is counted.
     """
@@ -125,10 +126,11 @@ def edge_widths(
 
 
 def skyline_sharpness(
-    luminance: NDArray[np.float32], skyline: NDArray[np.int32], contrast: float
+    luminance: NDArray[np.uint16], skyline: NDArray[np.int32], contrast: float
 ) -> tuple[float, float, float]:
     """Sharpness [px-1], step [1] and width [px] of the skyline, in linear light.
 
+    luminance  (H, W) uint16, relative luminance in 65535ths
     contrast   the step from mean sky to mean near ground
     sharpness  steepest |ΔI| from row to row within 6 px of the skyline, mean over the columns
                that have one, over `contrast`
@@ -143,7 +145,7 @@ def skyline_sharpness(
         return nan, nan, nan
     reach = np.arange(-SKYLINE_REACH, SKYLINE_REACH)[:, None]
     rows = np.clip(skyline[columns] + reach, 0, height - 1)
-    profile = luminance[rows, columns].astype(np.float64)
+    profile = luminance.ravel().take(rows * width + columns) / 65535.0
     sharpness = float(np.abs(np.diff(profile, axis=0)).max(axis=0).mean() / contrast)
     above, below = profile[:SKYLINE_REACH].mean(axis=0), profile[SKYLINE_REACH:].mean(axis=0)
     step = float(np.abs(above - below).mean() / contrast)
@@ -183,7 +185,7 @@ _SCOPE_MEANINGS: tuple[tuple[str, str, str, Literal[-1, 0, 1], str, tuple[float,
 
 FAMILY = FeatureFamily(
     "gradient",
-    1,
+    2,
     (
         *(
             Feature(
@@ -251,7 +253,7 @@ FAMILY = FeatureFamily(
 
 def gradient_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY; nan in a band under 400 pixels, and for widths of under 20 edges."""
-    counted = slice(None, None, _GRADIENT_ROW_STEP)
+    counted = slice(None, None, _TONE_ROW_STEP)
     codes = cv2.calcHist(
         (geometry.bands[counted], light.grey[counted]), (0, 1), None, (4, 256), (0, 4, 0, 256)
     ).astype(np.float64)
@@ -285,7 +287,7 @@ def gradient_features(light: Light, geometry: PictureGeometry) -> dict[str, floa
         codes[band] @ _LUMINANCE_OF_CODE / codes[band].sum() if codes[band].any() else np.nan
         for band in (SKY, NEAR)
     )
-    skyline = skyline_sharpness(light.luminance, geometry.skyline, abs(sky - ground))
+    skyline = skyline_sharpness(light.luminance_code, geometry.skyline, abs(sky - ground))
     values |= zip(("skyline_sharpness", "skyline_step", "skyline_width"), skyline, strict=True)
     return {name: float(values[name]) for name in FAMILY.names}
 

@@ -9,10 +9,11 @@ at a given offset. Haze pulls far things towards one grey, so contrast falls and
 at least as light as the centre, whatever the rotation. Blind to contrast, they tell a smooth veil
 from fine structure and from noise.
 
-Both give a photo and its mirror image the same numbers. Not every row is read: on 27 photos of
-one webcam, reading each fourth row moved the properties of the GLCM by 2 to 7 % of their spread
-between photos; reading each second row moved the shares of LBP by 4 to 28 % of theirs, and each
-fourth would have moved them by up to half of it.
+Both give a photo and its mirror image the same numbers. Not every row is read. On 309 photos of
+two data sets, pairs from each seventh row rank the photos of a set as those from all rows do
+(Spearman 0.996 or more for every property). Patterns need more: each second row gives 0.96 or more
+for the whole photo and 0.89 or more for the far band; each fourth would give 0.90 and 0.67. Seven
+and two, because steps of three or eight fall into step with enlarged pixels or JPEG blocks.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from features.sky import FAR, NEAR, PictureGeometry
 
 HARALICK = "Haralick 1973, 10.1109/TSMC.1973.4309314"
 OJALA = "Ojala 2002, 10.1109/TPAMI.2002.1017623"
+
+_Plane = NDArray[np.uint8] | NDArray[np.uint16]
 
 LEVELS = 32
 DISTANCES = (1, 2, 4)  # [px]
@@ -131,7 +134,8 @@ def _histogram_by_band(
     counts: NDArray[np.float32] = cv2.calcHist([code], [0], None, [256], [0, 256])
     n_lanes = 256 // (4 * n)
     by_lane = counts[: n_lanes * 4 * n].reshape(n_lanes, 4, n)
-    return by_lane.sum(axis=0, dtype=np.float64)
+    total: NDArray[np.float64] = by_lane.sum(axis=0, dtype=np.float64)
+    return total
 
 
 @lru_cache(maxsize=16)
@@ -289,7 +293,7 @@ def _pattern_features(name: str, points: int, where: str) -> list[Feature]:
 
 FAMILY = FeatureFamily(
     "texture",
-    2,
+    3,
     (
         *(
             Feature(f"glcm_{name}_d{d}", "1", f"{meaning}, {d} px apart", sign, HARALICK, bounds)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from features import frequency
-from features.light import Light, light_of
-from features.sky import PictureGeometry
+from features.light import light_of
+from features.sky import picture_geometry
 
 SHAPES = ((480, 640), (304, 640), (640, 480), (640, 427), (213, 640), (640, 637))
 
@@ -23,21 +23,6 @@ def noise(height: int, width: int, alpha: float, seed: int = 0) -> NDArray[np.fl
     spectrum = np.fft.rfft2(rng.normal(size=(height, width))) * f ** (-alpha / 2)
     plane = np.fft.irfft2(spectrum, (height, width))
     return (0.4 + 0.08 * plane / plane.std()).astype(np.float32)
-
-
-def light_with(luminance: NDArray[np.float32]) -> Light:
-    """A Light of which this family reads the luminance alone."""
-    light = light_of(np.zeros((*luminance.shape, 3), dtype=np.uint8))
-    vars(light)["luminance"] = luminance  # where the plane is kept once it has been asked for
-    return light
-
-
-def features_of(luminance: NDArray[np.float32]) -> dict[str, float]:
-    height, width = luminance.shape
-    geometry = PictureGeometry(
-        np.full((height, width), 3, dtype=np.uint8), np.zeros(width, dtype=np.int32), 0.0
-    )
-    return frequency.frequency_features(light_with(luminance), geometry)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, (221, 331)])
@@ -59,7 +44,7 @@ def test_ring_powers_are_those_of_the_plain_transform(shape: tuple[int, int]) ->
 @pytest.mark.parametrize("alpha", [1.0, 2.0, 3.0])
 @pytest.mark.parametrize("shape", [(480, 640), (640, 304)])
 def test_the_slope_of_a_power_law_is_found(alpha: float, shape: tuple[int, int]) -> None:
-    values = features_of(noise(*shape, alpha))
+    values = frequency.luminance_frequencies(noise(*shape, alpha))
     assert values["spectral_slope"] == pytest.approx(-alpha, abs=0.15)
     assert values["spectral_slope_fine"] == pytest.approx(-alpha, abs=0.15)
     assert values["spectral_slope_fit_r2"] > 0.95
@@ -80,7 +65,7 @@ def test_a_wave_falls_into_the_octave_of_its_length(short: int, long: int, angle
     y, x = np.mgrid[0:304, 0:640]
     length = np.sqrt(short * long)
     phase = 2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / length
-    values = features_of((0.5 + 0.2 * np.sin(phase)).astype(np.float32))
+    values = frequency.luminance_frequencies((0.5 + 0.2 * np.sin(phase)).astype(np.float32))
     assert values[f"spectral_share_{short}_{long}px"] > 0.95
     assert values["high_frequency_ratio"] == pytest.approx(float(length < 5), abs=0.05)
 
@@ -92,7 +77,7 @@ def test_a_veil_of_one_thickness_leaves_the_normalised_spectrum_as_it_was(
 ) -> None:
     clear = noise(213, 320, 2.0, seed)
     veiled = (t * clear.astype(np.float64) + airlight * (1 - t)).astype(np.float32)
-    before, after = features_of(clear), features_of(veiled)
+    before, after = frequency.luminance_frequencies(clear), frequency.luminance_frequencies(veiled)
     for name in frequency.FAMILY.names:
         if not name.startswith("haar_energy"):
             assert after[name] == pytest.approx(before[name], rel=1e-4, abs=1e-5), name
@@ -102,7 +87,10 @@ def test_a_veil_of_one_thickness_leaves_the_normalised_spectrum_as_it_was(
 @settings(max_examples=10)
 def test_exposure_changes_nothing_at_all(exposure: float) -> None:
     plane = noise(213, 320, 2.0)
-    before, after = features_of(plane), features_of(plane * np.float32(exposure))
+    before, after = (
+        frequency.luminance_frequencies(plane),
+        frequency.luminance_frequencies(plane * np.float32(exposure)),
+    )
     np.testing.assert_allclose(list(after.values()), list(before.values()), rtol=1e-4)
 
 
@@ -126,10 +114,10 @@ def test_haar_energies_are_those_of_the_orthonormal_transform(
 @pytest.mark.parametrize("shape", SHAPES)
 def test_every_shape_gives_the_family_and_its_mirror_image_the_same(shape: tuple[int, int]) -> None:
     plane = noise(*shape, 2.2)
-    values = features_of(plane)
+    values = frequency.luminance_frequencies(plane)
     assert tuple(values) == frequency.FAMILY.names
     assert np.isfinite(list(values.values())).all()
-    mirrored = features_of(np.ascontiguousarray(plane[:, ::-1]))
+    mirrored = frequency.luminance_frequencies(np.ascontiguousarray(plane[:, ::-1]))
     np.testing.assert_allclose(list(mirrored.values()), list(values.values()), rtol=1e-6)
 
 
@@ -137,16 +125,28 @@ def test_blur_moves_the_spectrum_the_way_the_schema_says() -> None:
     """What is left of fine detail behind fog or a bad lens is less than of coarse detail."""
     plane = noise(304, 640, 2.0)
     soft = 0.5 * plane + 0.5 * np.roll(plane, 1, axis=1)
-    clear, hazy = features_of(plane), features_of(soft.astype(np.float32))
+    clear, hazy = (
+        frequency.luminance_frequencies(plane),
+        frequency.luminance_frequencies(soft.astype(np.float32)),
+    )
     for feature in frequency.FAMILY.features:
         if feature.expected_sign:
             moved = hazy[feature.name] - clear[feature.name]
             assert moved * feature.expected_sign > 0, feature.name
 
 
+def test_the_family_reads_the_luminance_of_the_photo() -> None:
+    pixels = np.random.default_rng(4).integers(0, 256, size=(304, 640, 3)).astype(np.uint8)
+    light = light_of(pixels)
+    values = frequency.frequency_features(light, picture_geometry(light))
+    assert tuple(values) == frequency.FAMILY.names
+    expected = frequency.luminance_frequencies(light.luminance_code.astype(np.float32) / 65535)
+    np.testing.assert_allclose(list(values.values()), list(expected.values()), rtol=1e-4)
+
+
 def test_a_photo_of_one_tone_has_no_spectrum() -> None:
     for tone in (0.0, 0.31, 1.0):
-        values = features_of(np.full((304, 640), tone, dtype=np.float32))
+        values = frequency.luminance_frequencies(np.full((304, 640), tone, dtype=np.float32))
         assert np.isnan(list(values.values())).all()
 
 
