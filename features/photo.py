@@ -49,6 +49,7 @@ _REDUCED_DECODE = {
 _EXIF_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
 _DATE_TIME_ORIGINAL, _OFFSET_TIME_ORIGINAL = 0x9003, 0x9011
 _GPS_LAT_REF, _GPS_LAT, _GPS_LON_REF, _GPS_LON, _GPS_TIME, _GPS_DATE = 1, 2, 3, 4, 7, 29
+_EXPOSURE = (0x829A, 0x829D, 0x8827)  # time, f-number, sensitivity
 _TRANSPOSED = (5, 6, 7, 8)
 _FLIPPED = {2: 1, 3: -1, 4: 0, 6: 1, 7: -1, 8: 0}  # 1 mirrors left and right, 0 top and bottom
 _FIRST_DIGITAL_YEAR = 1990  # an earlier date is a camera clock that was never set
@@ -65,6 +66,9 @@ class Photo:
     source           the file's bytes, or those of the bare pixels
     captured_at      EXIF time, only when its offset from UTC is known (or from GPS time)
     lat, lon         EXIF position [deg north], [deg east], both or neither
+    exposure_time_s  EXIF exposure time [s]; with f_number and iso for the verdict alone
+    f_number         EXIF focal length over aperture [1]
+    iso              EXIF sensitivity [1]
     """
 
     pixels: NDArray[np.uint8]
@@ -75,6 +79,9 @@ class Photo:
     captured_at: datetime | None = None
     lat: float | None = None
     lon: float | None = None
+    exposure_time_s: float | None = None
+    f_number: float | None = None
+    iso: float | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -109,6 +116,7 @@ def decode_photo(data: bytes) -> Photo:
     if orientation in _TRANSPOSED:
         width, height = height, width
     lat, lon = _position(exif)
+    exposure_time_s, f_number, iso = (_positive(exif, tag) for tag in _EXPOSURE)
     return Photo(
         pixels=pixels,
         original_width=width,
@@ -118,6 +126,9 @@ def decode_photo(data: bytes) -> Photo:
         captured_at=_capture_time(exif),
         lat=lat,
         lon=lon,
+        exposure_time_s=exposure_time_s,
+        f_number=f_number,
+        iso=iso,
     )
 
 
@@ -328,6 +339,16 @@ def _capture_time(exif: Image.Exif) -> datetime | None:
         return time if time.year >= _FIRST_DIGITAL_YEAR else None
     except Exception:  # any EXIF value may be of any type; a time that cannot be read is unknown
         return None
+
+
+def _positive(exif: Image.Exif, tag: int) -> float | None:
+    """A number > 0 of the EXIF details; of several, the first. None where there is none."""
+    try:
+        value: Any = exif.get_ifd(_EXIF_IFD)[tag]
+        number = float(value[0] if isinstance(value, tuple) else value)
+    except Exception:  # as for the time
+        return None
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def _position(exif: Image.Exif) -> tuple[float, float] | tuple[None, None]:

@@ -3,8 +3,9 @@
 Haze itself must not be refused: whoever throws away soft, flat or bright photos throws away the
 polluted ones. So nothing here rests on global contrast. Sharpness is a ratio (haze lowers both its
 sides alike) of the busiest parts of the lower half, where things are near; exposure and colour are
-read in the lower half too, where there is little sky. Only two findings refuse a photo: too few
-pixels, and a picture of nothing. Thresholds without a reference were set on 305 webcam photos by
+read in the lower half too, where there is little sky. What the file says of its making (`capture`)
+is read here and nowhere else. Only two findings refuse a photo: too few pixels, and a picture of
+nothing. Thresholds without a reference were set on 305 webcam photos by
 day and night and 1,555 hand-held ones; the numbers stand beside them.
 """
 
@@ -18,6 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from features.capture import Capture, capture_of
 from features.light import Light
 from features.photo import WORKING_SIDE, Photo
 
@@ -26,10 +28,15 @@ DARK_HIGHLIGHTS = 20.0  # 90th percentile of L*: nearly black
 NIGHT_HIGHLIGHTS = 58.0  # the same: night photos 50..55 (5th to 95th percentile), day from 63 up
 CLIPPED_SHARE = 0.05  # of the lower half at sRGB codes <= 5 or >= 250
 REBLUR_RATIO = 0.45  # sharp webcam photos 0.17..0.27; blurred by a Gaussian of 2 px 0.46..0.63
+FINE_DETAIL = 0.12  # webcam photos by day 0.38..0.57, by night from 0.27; reduced to 360 px and
+# enlarged again 0.14..0.16, to 225 px 0.10..0.14; rendered scenes of many cameras 0.12..0.65
+JPEG_QUALITY = 50  # estimates must hold from 95 down to 60
+DIM_SCENE_EV = 7.0  # EV at ISO 100: full sun has 15, an overcast day 11 to 13, a lit room 4 to 7
 WHITE_BALANCE = (0.6, 1.6)  # mean red or blue over mean green, sRGB codes
 _LIGHTNESS = np.arange(256) / 2.55  # L* of each code of `Light.grey`
 _DARK_CODE, _BRIGHT_CODE = 3, 250  # of L* x 2.55: sRGB codes 5 and 250 of a grey
 _REBLUR_TAPS, _TILE, _BUSY_SHARE = 9, 40, 0.25
+_PROFILE_ROW_STEP = 4
 _BORDER, _BORDER_RANGE = 6, 4  # outermost lines [px], and how much a border's L* code may vary
 
 
@@ -75,15 +82,19 @@ class ImageQualityValidator:
     def validate(self, photo: Photo, light: Light) -> ImageValidationResult:
         """The verdict on `photo`, whose planes are `light`. Never raises."""
         grey = light.grey
+        capture = capture_of(photo)
         checks = [
-            self._size(photo),
+            self._size(capture),
+            *_compression(capture),
+            *_dim_scene(capture),
             *_content_and_light(grey),
             *_clipping(grey[grey.shape[0] // 2 :]),
             _white_balance(light.srgb[grey.shape[0] // 2 :]),
             _borders(grey),
         ]
-        if max(photo.original_width, photo.original_height) >= WORKING_SIDE:
-            checks.append(_blur(grey[grey.shape[0] // 2 :]))  # enlarged photos are always soft
+        if max(capture.width, capture.height) >= WORKING_SIDE:  # enlarged photos are always soft
+            checks.append(_blur(grey[grey.shape[0] // 2 :]))
+            checks.append(_upscaled(grey[grey.shape[0] // 2 :], capture))
         issues = sorted(
             (check.finding for check in checks if check.shortfall >= 1),
             key=lambda finding: finding.severity,
@@ -92,8 +103,8 @@ class ImageQualityValidator:
         score = float(np.prod([1 / (1 + min(check.shortfall, 1e3) ** 8) for check in checks]))
         return ImageValidationResult(is_valid, score if is_valid else 0.0, tuple(issues))
 
-    def _size(self, photo: Photo) -> _Check:
-        side = min(photo.original_width, photo.original_height)
+    def _size(self, capture: Capture) -> _Check:
+        side = min(capture.width, capture.height)
         # A side of exactly min_side is accepted; integers keep the comparison exact.
         shortfall = self.min_side / (side + 1)
         return _Check(
@@ -105,6 +116,38 @@ class ImageQualityValidator:
                 "Send the original photo, not a thumbnail or a preview.",
             ),
         )
+
+
+def _compression(capture: Capture) -> Iterator[_Check]:
+    if capture.jpeg_quality is None:
+        return
+    yield _Check(
+        (100 - capture.jpeg_quality) / (100 - JPEG_QUALITY),
+        Finding(
+            "strong_compression",
+            "warning",
+            f"The JPEG quality is about {capture.jpeg_quality}: compression smooths what is far, "
+            "as haze does.",
+            "Send the camera's own file; messengers that shrink photos often have a way to send a "
+            "file as it is.",
+        ),
+    )
+
+
+def _dim_scene(capture: Capture) -> Iterator[_Check]:
+    """Indoors, or at night: what pixels cannot tell once a camera has exposed for it."""
+    if capture.exposure_value is None:
+        return
+    yield _Check(
+        max(1.0 + (DIM_SCENE_EV - capture.exposure_value) / DIM_SCENE_EV, 0.0),
+        Finding(
+            "dim_scene",
+            "warning",
+            f"The exposure data say the scene was dim (EV {capture.exposure_value:.0f}): a room, "
+            "or night.",
+            "Take the photo outdoors, between sunrise and sunset.",
+        ),
+    )
 
 
 def _content_and_light(grey: NDArray[np.uint8]) -> Iterator[_Check]:
@@ -219,6 +262,38 @@ def _blur(lower: NDArray[np.uint8]) -> _Check:
             "Hold the camera still, clean the lens, and focus on something far.",
         ),
     )
+
+
+def _upscaled(lower: NDArray[np.uint8], capture: Capture) -> _Check:
+    """Energy at wavelengths of 2 px over that at 4 px, in the busiest quarter of the tiles.
+
+    Σ (2 I(x) − I(x−1) − I(x+1))² / Σ (2 I(x) − I(x−2) − I(x+2))² along rows: a uniform veil scales
+    both alike, and a picture that was enlarged has nothing at 2 px.
+    """
+    rows = lower[::_PROFILE_ROW_STEP].astype(np.int16)
+    twice = rows[:, 2:-2] * np.int16(2)
+    fine = _segment_energies(twice - rows[:, 1:-3] - rows[:, 3:-1])
+    coarse = _segment_energies(twice - rows[:, :-4] - rows[:, 4:])
+    busiest = np.argsort(coarse, kind="stable")[-max(1, round(_BUSY_SHARE * coarse.size)) :]
+    ratio = float(fine[busiest].sum()) / max(float(coarse[busiest].sum()), 1.0)
+    return _Check(
+        FINE_DETAIL / max(ratio, 1e-3) if coarse.any() else 0.0,
+        Finding(
+            "upscaled",
+            "warning",
+            f"The photo has {capture.width} × {capture.height} pixels, but the detail of a much "
+            "smaller one.",
+            "Send the original photo, not an enlarged preview.",
+        ),
+    )
+
+
+def _segment_energies(profile: NDArray[np.int16]) -> NDArray[np.float64]:
+    """Sums of squares over pieces of 40 px of each row; the rest is left out."""
+    width = min(profile.shape[1], _TILE)
+    whole = profile[:, : profile.shape[1] // width * width].reshape(-1, width).astype(np.float32)
+    energies: NDArray[np.float64] = np.einsum("ij,ij->i", whole, whole).astype(np.float64)
+    return energies
 
 
 def _reblur_ratio(plane: NDArray[np.uint8], axis: int) -> float:

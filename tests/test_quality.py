@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -219,3 +220,56 @@ def test_haze_added_to_real_photos_is_not_refused() -> None:
             result = judged(hazed(photo.pixels, extinction), min_side=200)
             assert result.is_valid
             assert not codes(result) & {"blurred", "featureless"}
+
+
+def judged_file(data: bytes) -> ImageValidationResult:
+    photo = decode_photo(data)
+    return ImageQualityValidator(512).validate(photo, light_of(photo.pixels))
+
+
+def jpeg(picture: Picture, quality: int) -> bytes:
+    bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+@pytest.mark.parametrize(("quality", "said"), [(95, False), (60, False), (50, True), (20, True)])
+def test_strong_compression_is_said_and_not_refused(quality: int, said: bool) -> None:
+    verdict = judged_file(jpeg(scene(), quality))
+    assert ("strong_compression" in codes(verdict)) == said
+    assert verdict.is_valid
+
+
+def test_how_strong_compression_is_judged_does_not_depend_on_haze() -> None:
+    for extinction in (0.0, 0.5, 2.0):
+        for quality in (90, 30):
+            found = codes(judged_file(jpeg(hazed(scene(), extinction), quality)))
+            assert ("strong_compression" in found) == (quality == 30)
+
+
+@pytest.mark.parametrize(
+    ("time_s", "f_number", "iso", "said"),
+    [(0.01, 16.0, 100.0, False), (0.004, 1.8, 50.0, False), (1 / 30, 1.8, 800.0, True)],
+)
+def test_a_room_is_dim_and_daylight_is_not(
+    time_s: float, f_number: float, iso: float, said: bool
+) -> None:
+    photo = replace(photo_from_pixels(scene()), exposure_time_s=time_s, f_number=f_number, iso=iso)
+    verdict = ImageQualityValidator(512).validate(photo, light_of(photo.pixels))
+    assert ("dim_scene" in codes(verdict)) == said
+    assert verdict.is_valid
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_enlarged_thumbnail_is_called_so(seed: int) -> None:
+    picture = scene(seed, 1440, 1080)
+    small = cv2.resize(picture, (200, 150), interpolation=cv2.INTER_AREA)
+    enlarged = cv2.resize(small, (1440, 1080), interpolation=cv2.INTER_CUBIC)
+    assert "upscaled" not in codes(judged(picture))
+    assert "upscaled" in codes(judged(enlarged))
+    assert judged(enlarged).is_valid
+
+
+@given(st.floats(0.05, 1.0), st.integers(0, 2))
+def test_a_veil_does_not_make_a_photo_look_enlarged(transmission: float, seed: int) -> None:
+    veiled = scene(seed) * transmission + 200 * (1 - transmission)
+    assert "upscaled" not in codes(judged(np.rint(veiled).astype(np.uint8)))
