@@ -10,6 +10,7 @@ from features import (
     saturation,
     skylight,
     texture,
+    veil,
     visibility,
 )
 from features.light import Light
@@ -31,6 +32,7 @@ class ScientificFeatureExtractor:
         saturation.FAMILY,
         skylight.FAMILY,
         haze.FAMILY,
+        veil.FAMILY,
         texture.FAMILY,
         gradient.FAMILY,
         frequency.FAMILY,
@@ -54,6 +56,7 @@ class ScientificFeatureExtractor:
             **saturation.saturation_features(light, geometry),
             **skylight.skylight_features(light, geometry),
             **haze.haze_features(light, geometry),
+            **veil.veil_features(light, geometry),
             **texture.texture_features(light, geometry),
             **gradient.gradient_features(light, geometry),
             **frequency.frequency_features(light, geometry),

@@ -63,7 +63,7 @@ _PLACES = {
 
 FAMILY = FeatureFamily(
     name="haze",
-    version=1,
+    version=2,
     features=(
         *(
             Feature(

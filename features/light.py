@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+Code = TypeVar("Code", np.uint8, np.uint16)
 
 # IEC 61966-2-1: the sRGB transfer function, for each of the 256 codes.
 _CODES = np.arange(256, dtype=np.float64) / 255.0
@@ -115,7 +118,7 @@ def light_of(pixels: NDArray[np.uint8]) -> Light:
     return Light(np.ascontiguousarray(pixels))
 
 
-def quarter_of(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def quarter_of(plane: NDArray[Code]) -> NDArray[Code]:
     """Means of 4 × 4 pixels, (H // 4, W // 4[, 3]); up to three rows at the lower border go.
 
     Where the width is no multiple of 4, cells counted from the left and from the right border
@@ -125,14 +128,14 @@ def quarter_of(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if columns == plane.shape[1]:
         return _half(_half(plane[:rows]))
     left, right = plane[:rows, :columns], plane[:rows, -columns:]
-    means: NDArray[np.uint8] = cv2.addWeighted(
+    means: NDArray[Code] = cv2.addWeighted(
         _half(_half(left)), 0.5, _half(_half(right)), 0.5, 0.0
     )
     return means
 
 
-def _half(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _half(plane: NDArray[Code]) -> NDArray[Code]:
     """Twice a half costs a third of a quarter at once."""
     size = (plane.shape[1] // 2, plane.shape[0] // 2)
-    half: NDArray[np.uint8] = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
+    half: NDArray[Code] = cv2.resize(plane, size, interpolation=cv2.INTER_AREA)
     return half

@@ -80,7 +80,7 @@ def _statistics(
 
 FAMILY = FeatureFamily(
     name="visibility",
-    version=1,
+    version=2,
     features=(
         *_statistics("", "of the whole picture", (0, 0, 0)),
         *_statistics("sky_", "in the sky", (0, -1, -1)),

@@ -22,6 +22,7 @@ from features.sky import (
     PictureGeometry,
     picture_geometry,
 )
+from tests.added_haze import OPTICAL_DEPTHS, with_added_haze
 from tests.landscape import DATASETS, landscape, re_encoded, real_photo
 
 
@@ -73,6 +74,25 @@ def test_haze_that_hides_the_distance_moves_the_bands_little() -> None:
         )
         assert abs(first_clear - first_hazy) <= 0.1 * 480
     assert hazy.confidence > 0.0
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("optical_depth", OPTICAL_DEPTHS)
+def test_added_haze_leaves_the_skyline_in_its_place(optical_depth: float, seed: int) -> None:
+    pixels, skyline = landscape(0.2, seed=seed)
+    geometry = geometry_of(with_added_haze(pixels, optical_depth, round(0.4 * len(pixels))))
+    assert np.mean(np.abs(geometry.skyline - skyline) > 8) < 0.15
+    assert geometry.confidence > 0.1
+
+
+@pytest.mark.parametrize(
+    "frame", ["20230224_0830_06", "20230226_0830_06", "20230227_0830_06", "20230228_0830_06"]
+)
+def test_a_deep_blue_sky_that_pales_above_the_roofs_is_sky(frame: str) -> None:
+    clear = real_photo(f"india_nepal/images/bengaluru_{frame}.jpg")
+    hazy = with_added_haze(clear, 0.2, len(clear) // 2)  # where nothing of that blue is left
+    rows = [float(np.median(geometry_of(view).skyline)) for view in (clear, hazy)]
+    assert abs(rows[1] - rows[0]) <= 0.015 * len(clear)
 
 
 def test_re_encoding_keeps_the_skyline() -> None:
