@@ -186,7 +186,7 @@ FAMILY = FeatureFamily(
             "far_near_attenuation_depth_difference",
             "1",
             "attenuation depth of the far band minus that of the near band",
-            1,
+            0,
             _ZHU,
             (-1.75, 1.75),
         ),

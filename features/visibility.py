@@ -54,8 +54,9 @@ def _statistics(
         Feature(
             f"{where}rms_contrast",
             "1",
-            f"standard deviation of relative luminance Y [0..1] {place}: t times itself in haze",
-            contrast,
+            f"standard deviation of relative luminance Y [0..1] {place}: t times itself where haze "
+            "is even, and more where it veils nearer and further things unlike",
+            0,
             _LIU,
             (0, 0.5),
         ),
@@ -171,8 +172,8 @@ FAMILY = FeatureFamily(
         Feature(
             "sky_fraction",
             "1",
-            "share of the picture that is sky: what haze hides counts as sky",
-            1,
+            "share of the picture that is sky: what haze hides altogether counts as sky",
+            0,
             _LIU,
             (0, 1),
         ),
@@ -184,7 +185,7 @@ FAMILY = FeatureFamily(
             _LIU,
             (0, 1),
         ),
-        Feature("sky_confidence", "1", "how clearly sky and ground part", -1, _LIU, (0, 1)),
+        Feature("sky_confidence", "1", "how clearly sky and ground part", 0, _LIU, (0, 1)),
     ),
 )
 
