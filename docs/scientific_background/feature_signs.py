@@ -128,7 +128,6 @@ def write(table: TrainingTable) -> None:
                         "family": family.name,
                         "version": family.version,
                         "feature": feature.name,
-                        "expected": feature.expected_sign,
                         "site": name,
                         "sessions": n,
                         "rho": "" if rho is None else f"{rho:.2f}",

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from docs.scientific_background.feature_signs import CHANCE, SIGNS
+from docs.scientific_background.feature_signs import CHANCE
 from docs.scientific_background.paper_picture import paper_picture
 from docs.scientific_background.physics import extinction, noise_error
-from docs.scientific_background.sign_tables import read_csv
+from docs.scientific_background.sign_tables import measured, read_csv
 from docs.scientific_background.valley import valley_at
 from features.light import Light
 from features.sky import FAR, MID, NEAR, picture_geometry
@@ -145,7 +145,7 @@ def best_distance_svg() -> str:
 def signs_svg() -> str:
     """Rank correlation with PM2.5 of every feature with a sign, upwards where it is as expected."""
     limits = {row["site"]: float(row["limit"]) for row in read_csv(CHANCE)}
-    rows = [row for row in read_csv(SIGNS) if row["rho"] and row["expected"] != "0"]
+    rows = [row for row in measured() if row["expected"] != "0"]
     sites = ["milan", *(site for site in limits if site != "milan")]
     plot = Plot(
         (0, len(sites)),

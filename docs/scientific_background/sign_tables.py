@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from docs.scientific_background.feature_signs import CHANCE, SIGNS
+from training.features_page import FAMILIES
 
 STRONGEST = 4  # features shown of each family
 
@@ -18,6 +19,16 @@ def read_csv(path: Path) -> list[Row]:
     """The rows of a CSV file, by column."""
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def measured() -> list[Row]:
+    """Features with a correlation, site by site, and the sign that the code expects of them now."""
+    signs = {f.name: str(f.expected_sign) for family in FAMILIES for f in family.features}
+    return [
+        row | {"expected": signs[row["feature"]]}
+        for row in read_csv(SIGNS)
+        if row["rho"] and row["feature"] in signs
+    ]
 
 
 def chance() -> Rows:
@@ -35,13 +46,13 @@ def chance() -> Rows:
 def agreement() -> Rows:
     """Families: of the features with a sign, how many have it at each site; of those beyond."""
     limits = _limits()
-    signed = [row for row in read_csv(SIGNS) if row["expected"] != "0"]
+    signed = [row for row in measured() if row["expected"] != "0"]
     yield "family", "version", "with a sign", *limits
     for family, version in dict.fromkeys((row["family"], row["version"]) for row in signed):
         of_family = [row for row in signed if row["family"] == family]
         cells = []
         for site, limit in limits.items():
-            known = [row for row in of_family if row["site"] == site and row["rho"]]
+            known = [row for row in of_family if row["site"] == site]
             clear = [row for row in known if abs(float(row["rho"])) > limit]
             cells.append(
                 f"{_agreeing(known)} of {len(known)} ({_agreeing(clear)} of {len(clear)})"
@@ -56,7 +67,7 @@ def strongest() -> Rows:
     others = [site for site in _limits() if site != "milan"]
     yield "family", "feature", "sign", "milan", "season out", *others
     rho = {(row["feature"], row["site"]): row["rho"] for row in read_csv(SIGNS)}
-    milan = [row for row in read_csv(SIGNS) if row["site"] == "milan" and row["rho"]]
+    milan = [row for row in measured() if row["site"] == "milan"]
     for family in dict.fromkeys(row["family"] for row in milan):
         ranked = sorted(
             (row for row in milan if row["family"] == family),
@@ -71,7 +82,7 @@ def strongest() -> Rows:
 def against() -> Rows:
     """What stands beyond the limit on the side that physics does not expect, season in or out."""
     yield "site", "feature", "expected", "found", "season out"
-    rows = [row for row in read_csv(SIGNS) if row["rho"] and row["expected"] != "0"]
+    rows = [row for row in measured() if row["expected"] != "0"]
     for site, limit in _limits().items():
         wrong = [row for row in rows if row["site"] == site and _wrong_side(row) > limit]
         for row in sorted(wrong, key=_wrong_side, reverse=True):
