@@ -64,6 +64,24 @@ def test_the_version_on_the_pages_is_the_one_in_production() -> None:
     assert found and set(found) == {version}
 
 
+def test_what_the_pages_say_of_the_scores_holds_for_this_archive() -> None:
+    """The random split is kinder than both others; a known camera halves the constant's error."""
+    _, scores = score_tables.production_scores()
+
+    def by_day(split: str, site: str | None) -> dict[str, float]:
+        block = scores[split]["full"]
+        record: dict[str, float] = block["per_site_daytime"][site] if site else block["daytime"]
+        return record
+
+    for site in ("milan", None):
+        kind = by_day("random", site)
+        for split in ("unseen_days", "unseen_sites"):
+            honest = by_day(split, site)
+            assert kind["mae"] < honest["mae"] and kind["spearman"] > honest["spearman"], split
+    known = by_day("unseen_days", "milan")
+    assert 0.35 < known["mae"] / known["baseline_mae"] < 0.65
+
+
 @pytest.mark.parametrize("name", figures.SHEETS)
 def test_every_curve_is_drawn_from_the_present_numbers(name: str) -> None:
     drawn = (FOLDER / name).read_text(encoding="utf-8")
