@@ -69,31 +69,38 @@ _WITH_CHROMA = ("picture", "upper_sky", "horizon_sky", "far", "mid", "near")
 _WITH_COLOURFULNESS = ("picture", "sky", "far", "mid", "near")
 _WITH_BLUE_RED = ("upper_sky", "horizon_sky", "far", "mid", "near")
 
-# Haze draws colour towards that of the airlight. Only where this is whiter than the scene does
-# chroma fall: grey roofs under a blue sky gain some. So the ground's sign is open.
-_SIGN: dict[str, Literal[-1, 0]] = {
-    "picture": -1,
-    "sky": -1,
-    "upper_sky": -1,
-    "horizon_sky": -1,
-    "far": 0,
-    "mid": 0,
-    "near": 0,
-}
+# Every difference between colours shrinks to t times itself, so their spread falls; a mean moves
+# towards the airlight's, up or down, and only overhead is this surely the paler one.
+_SKIES = ("sky", "upper_sky", "horizon_sky")
+_FADING = ("picture", *_SKIES, "far")
+
+
+def _falls(region: str, among: tuple[str, ...]) -> Literal[-1, 0]:
+    return -1 if region in among else 0
 
 
 def _value_features(region: str) -> tuple[Feature, ...]:
     name, place = f"{region}_value", _PLACES[region]
     limits = (-_MAX_SKEWNESS, _MAX_SKEWNESS)
+    rises: Literal[0, 1] = 1 if region == "far" else 0
     return (
-        Feature(f"{name}_mean", "1", f"mean of HSV value max(R, G, B) {place}", 0, _SMITH, (0, 1)),
-        Feature(f"{name}_sd", "1", f"standard deviation of HSV value {place}", 0, _SMITH, (0, 0.5)),
+        Feature(
+            f"{name}_mean", "1", f"mean of HSV value max(R, G, B) {place}", rises, _SMITH, (0, 1)
+        ),
+        Feature(
+            f"{name}_sd",
+            "1",
+            f"standard deviation of HSV value {place}",
+            _falls(region, _FADING),
+            _SMITH,
+            (0, 0.5),
+        ),
         Feature(f"{name}_skewness", "1", f"skewness of HSV value {place}, cut", 0, _SMITH, limits),
     )
 
 
 def _chroma_features(region: str) -> tuple[Feature, ...]:
-    place, sign = _PLACES[region], _SIGN[region]
+    place, sign = _PLACES[region], _falls(region, _FADING)
     spread = "standard deviation of CIE"
     return (
         Feature(f"{region}_a_mean", "a*", f"mean CIE a* {place}", 0, _CIE, (-128, 128)),
@@ -102,13 +109,20 @@ def _chroma_features(region: str) -> tuple[Feature, ...]:
             f"{region}_chroma_mean",
             "C*",
             f"mean CIE chroma √(a*² + b*²) {place}",
-            sign,
+            _falls(region, ("upper_sky",)),
             _CIE,
             (0, 182),
         ),
-        Feature(f"{region}_a_sd", "a*", f"{spread} a* {place}", 0, _CIE, (0, 128)),
-        Feature(f"{region}_b_sd", "b*", f"{spread} b* {place}", 0, _CIE, (0, 128)),
-        Feature(f"{region}_chroma_sd", "C*", f"{spread} chroma {place}", sign, _CIE, (0, 91)),
+        Feature(f"{region}_a_sd", "a*", f"{spread} a* {place}", sign, _CIE, (0, 128)),
+        Feature(f"{region}_b_sd", "b*", f"{spread} b* {place}", sign, _CIE, (0, 128)),
+        Feature(
+            f"{region}_chroma_sd",
+            "C*",
+            f"{spread} chroma {place}",
+            _falls(region, ("picture", *_SKIES)),
+            _CIE,
+            (0, 91),
+        ),
         Feature(
             f"{region}_hue_concentration",
             "1",
@@ -131,7 +145,7 @@ FAMILY = FeatureFamily(
                 f"{region}_colourfulness",
                 "1",
                 f"√(σ²rg + σ²yb) + 0.3 √(μ²rg + μ²yb) [sRGB codes] {_PLACES[region]}",
-                _SIGN[region],
+                _falls(region, ("picture", *_SKIES)),
                 _HASLER,
                 (0, 480),
             )

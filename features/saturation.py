@@ -55,13 +55,13 @@ _REGIONS: dict[str, tuple[int, ...]] = {
 _MEMBERS = np.array(list(_REGIONS.values()), dtype=np.float64)
 _WITH_ENTROPY = ("picture", "ground", "far")
 _ENTROPY_MEMBERS = np.array([_REGIONS[name] for name in _WITH_ENTROPY], dtype=np.float64)
-_WITH_MOMENTS: dict[str, tuple[str, Literal[-1, 0]]] = {
-    # Grey roofs under a blue sky gain saturation from haze: the ground's sign is open.
-    "picture": ("of the whole picture", -1),
-    "sky": ("of the sky", -1),
-    "far": ("of the far band", 0),
-    "mid": ("of the middle band", 0),
-    "near": ("of the near band", 0),
+_WITH_MOMENTS: dict[str, tuple[str, Literal[-1, 0], Literal[-1, 0]]] = {
+    # Place, sign of the mean, sign of the spread: grey roofs near by may gain saturation from haze.
+    "picture": ("of the whole picture", -1, -1),
+    "sky": ("of the sky", -1, -1),
+    "far": ("of the far band", -1, -1),
+    "mid": ("of the middle band", 0, -1),
+    "near": ("of the near band", 0, 0),
 }
 
 FAMILY = FeatureFamily(
@@ -70,14 +70,16 @@ FAMILY = FeatureFamily(
     features=(
         *(
             feature
-            for region, (place, sign) in _WITH_MOMENTS.items()
+            for region, (place, of_mean, of_spread) in _WITH_MOMENTS.items()
             for feature in (
-                Feature(f"{region}_saturation_mean", "1", f"mean of S {place}", sign, _GU, (0, 1)),
+                Feature(
+                    f"{region}_saturation_mean", "1", f"mean of S {place}", of_mean, _GU, (0, 1)
+                ),
                 Feature(
                     f"{region}_saturation_sd",
                     "1",
                     f"standard deviation of S {place}",
-                    sign,
+                    of_spread,
                     _GU,
                     (0, 0.5),
                 ),
@@ -123,7 +125,7 @@ FAMILY = FeatureFamily(
             _GU,
             (0, 8),
         ),
-        Feature("far_saturation_entropy", "bit", "the same for the far band", 0, _GU, (0, 8)),
+        Feature("far_saturation_entropy", "bit", "the same for the far band", -1, _GU, (0, 8)),
         *(
             Feature(
                 f"saturation_wavelet_entropy_{size}px",

@@ -57,7 +57,7 @@ FAMILY = FeatureFamily(
             "sky_blue_red_sd",
             "1",
             "standard deviation of ln(blue / red) over the sky",
-            0,
+            -1,
             _LIU,
             (0, 7),
         ),
