@@ -192,22 +192,22 @@ FAMILY = FeatureFamily(
     "frequency",
     2,
     (
-        Feature("spectral_slope", "1", "slope of ln P on ln f, 1/64 to 1/8 px-1", -1, FIELD),
+        Feature("spectral_slope", "1", "slope of ln P on ln f, 1/64 to 1/8 px-1", 0, FIELD),
         Feature("spectral_slope_fit_r2", "1", "R² of that fit", 0, FIELD, (0, 1)),
-        Feature("spectral_slope_fine", "1", "slope of ln P on ln f, 1/8 to 1/2 px-1", -1, FIELD),
+        Feature("spectral_slope_fine", "1", "slope of ln P on ln f, 1/8 to 1/2 px-1", 0, FIELD),
         *(
             Feature(
                 f"spectral_share_{short}_{long}px",
                 "1",
                 f"share of the power at wavelengths of {short} to {long} px",
-                -1 if long <= 8 else 0,
+                0,
                 FIELD,
                 (0, 1),
             )
             for short, long in OCTAVES
         ),
         Feature(
-            "high_frequency_ratio", "1", "share of the power above 0.2 px-1", -1, FIELD, (0, 1)
+            "high_frequency_ratio", "1", "share of the power above 0.2 px-1", 0, FIELD, (0, 1)
         ),
         *(
             Feature(
