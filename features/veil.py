@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.detail import HORIZON_ROWS
-from features.distribution import Distribution
 from features.light import SRGB_TO_LINEAR, Light, quarter_of
 from features.schema import Feature, FeatureFamily
 from features.sky import FAR_ZONE, N_ZONES, NEAR_ZONE, PictureGeometry
@@ -131,9 +130,8 @@ def veil_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     )
     height = len(dark)
     ends = [round(share * height) for share in _STRIP_ENDS]
-    strips = np.repeat(np.arange(len(ends), dtype=np.uint8), np.diff([0, *ends]))
-    counts = _counts(dark, np.broadcast_to(strips[:, None], dark.shape), len(ends))
-    parts = _MEMBERS @ counts
+    strips = np.repeat(np.arange(len(ends), dtype=np.uint16), np.diff([0, *ends]))
+    parts = _MEMBERS @ _counts(dark, strips[:, None], len(ends))
     sizes = parts.sum(axis=1, keepdims=True)
     mean, log_mean, depth, clear, dense = (parts @ quantities / sizes).T
     running = np.cumsum(parts, axis=1)
@@ -160,10 +158,13 @@ def veil_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
 
 
 def _counts(
-    codes: NDArray[np.uint8], regions: NDArray[np.uint8], n_regions: int
+    codes: NDArray[np.uint8], regions: NDArray[np.unsignedinteger], n_regions: int
 ) -> NDArray[np.float64]:
     """(n_regions, 256) cells of each code in each region."""
-    return Distribution.of(codes.astype(np.uint16), regions, (n_regions, 256), 1).counts
+    joint = np.left_shift(regions, 8, dtype=np.uint16) + codes
+    size = 256 * n_regions
+    counts = cv2.calcHist([joint], [0], None, [size], [0, size]).reshape(n_regions, 256)
+    return np.asarray(counts, dtype=np.float64)
 
 
 def _band_values(

@@ -32,12 +32,13 @@ _TO_CODE = np.rint(
 
 def to_linear(picture: Picture) -> NDArray[np.float32]:
     """(H, W, 3) linear light [0..1] (IEC 61966-2-1)."""
-    return _TO_LINEAR_F32[picture]
+    return np.asarray(cv2.LUT(picture, _TO_LINEAR_F32), dtype=np.float32)
 
 
 def to_picture(linear: NDArray[np.float32]) -> Picture:
     """The sRGB codes of linear light; what is brighter than white is white."""
-    return _TO_CODE[np.rint(np.clip(linear, 0.0, 1.0) * 65535).astype(np.uint16)]
+    fine = np.minimum(linear * np.float32(65535) + np.float32(0.5), np.float32(65535))
+    return np.asarray(cv2.LUT(fine.astype(np.uint16), _TO_CODE), dtype=np.uint8)
 
 
 def horizon_row(height: int, camera: str | None = None) -> int:
@@ -47,7 +48,11 @@ def horizon_row(height: int, camera: str | None = None) -> int:
 
 def airlight(picture: Picture) -> NDArray[np.float32]:
     """(3,) linear: the 99th percentile of each channel."""
-    codes = np.percentile(picture.reshape(-1, 3), 99, axis=0, method="nearest").astype(np.uint8)
+    counts = np.stack(
+        [np.bincount(channel.ravel(), minlength=256) for channel in cv2.split(picture)]
+    )
+    running = np.cumsum(counts, axis=1)
+    codes = (running < 0.99 * running[:, -1:]).sum(axis=1)
     return _TO_LINEAR_F32[codes]
 
 
@@ -57,17 +62,24 @@ def with_added_haze(picture: Picture, optical_depth: float, horizon: int) -> Pic
     The depth rises linearly from 0 in the lowest row to `optical_depth` in row `horizon`, and
     keeps that value above it.
     """
-    height = len(picture)
-    share = (height - 1 - np.arange(height)) / max(height - 1 - horizon, 1)
-    transmission = np.exp(-optical_depth * np.minimum(share, 1.0)).astype(np.float32)
-    t = transmission[:, None, None]
-    return to_picture(to_linear(picture) * t + airlight(picture) * (1 - t))
+    return _hazy(to_linear(picture), airlight(picture), optical_depth, horizon)
 
 
 def hazy_series(picture: Picture, camera: str | None = None) -> list[Picture]:
     """The picture itself, then in haze of each of OPTICAL_DEPTHS."""
     row = horizon_row(len(picture), camera)
-    return [picture, *(with_added_haze(picture, depth, row) for depth in OPTICAL_DEPTHS)]
+    linear, air = to_linear(picture), airlight(picture)
+    return [picture, *(_hazy(linear, air, depth, row) for depth in OPTICAL_DEPTHS)]
+
+
+def _hazy(
+    linear: NDArray[np.float32], air: NDArray[np.float32], optical_depth: float, horizon: int
+) -> Picture:
+    height = len(linear)
+    share = (height - 1 - np.arange(height)) / max(height - 1 - horizon, 1)
+    transmission = np.exp(-optical_depth * np.minimum(share, 1.0)).astype(np.float32)
+    t = transmission[:, None, None]
+    return to_picture(linear * t + air * (1 - t))
 
 
 def mirrored(picture: Picture) -> Picture:
@@ -80,7 +92,7 @@ def exposed(picture: Picture, stops: float) -> Picture:
 
 
 def resized(picture: Picture, factor: float) -> Picture:
-    """By area when smaller, bicubic when larger, as photo editors do."""
+    """By area when smaller, bicubic when larger."""
     size = (round(picture.shape[1] * factor), round(picture.shape[0] * factor))
     how = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(picture, size, interpolation=how), dtype=np.uint8)
@@ -107,10 +119,10 @@ def as_png(picture: Picture) -> bytes:
 
 @dataclass(frozen=True)
 class Change:
-    """A change that says nothing about the air: the file it makes of a picture, and its name.
+    """A change that says nothing about the air: its name, and the file it makes of a picture.
 
-    `reference` is the file that its estimate is compared with: the photo as it was sent where
-    the change is one of files, the same pixels without loss where it is one of pixels.
+    Its estimate is compared with that of the same pixels without loss where the change is one of
+    pixels, otherwise with that of the photo as it was sent.
     """
 
     name: str
@@ -124,7 +136,7 @@ def _jpeg(quality: int) -> Change:
 
 
 def _resize(factor: float) -> Change:
-    return Change(f"resize_{factor:g}", "resize", lambda p: as_png(resized(p, factor)), False)
+    return Change(f"resize_{factor:g}", "resize", lambda p: as_jpeg(resized(p, factor), 95), False)
 
 
 def _exposure(stops: float) -> Change:
