@@ -77,6 +77,15 @@ FAMILY = FeatureFamily(
             (0, 1),
         ),
         Feature(
+            "belt_lower_veil_difference",
+            "1",
+            "belt_row_veil minus the 25 % quantile of the veil of the lower third: far minus near, "
+            "without a skyline",
+            1,
+            _HE,
+            (-1, 1),
+        ),
+        Feature(
             "clear_fraction", "1", f"share of the picture with veil < {_CLEAR}", -1, _HE, (0, 1)
         ),
         Feature(
@@ -145,8 +154,10 @@ def veil_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     belt = dark[ends[1] : ends[3]]
     darker = np.partition(belt, belt.shape[1] // 4, axis=1)[:, belt.shape[1] // 4]
     detail = geometry.row_detail
+    belt_row_veil = float(levels[darker].mean())
     values |= {
-        "belt_row_veil": float(levels[darker].mean()),
+        "belt_row_veil": belt_row_veil,
+        "belt_lower_veil_difference": belt_row_veil - values["lower_third_veil_p25"],
         "clear_fraction": float(clear[0]),
         "veiled_fraction": float(dense[0]),
         "picture_detail_log": _log_detail(detail),

@@ -15,8 +15,10 @@ from tests.added_haze import hazy_series
 from tests.landscape import landscape, re_encoded
 
 SIGNS = {feature.name: feature.expected_sign for feature in FAMILY.features}
-# Those that a geometry, or the row of the horizon, is needed for.
-ON_BANDS = {name for name in FAMILY.names if name.startswith(("far_", "horizon_"))}
+# Those that need a geometry or the row of the horizon, or hold two parts against each other.
+ON_BANDS = {name for name in FAMILY.names if name.startswith(("far_", "horizon_"))} | {
+    "belt_lower_veil_difference"
+}
 
 
 def features_of(pixels: NDArray[np.uint8]) -> dict[str, float]:
