@@ -119,10 +119,11 @@ def radial_spectrum(
     plan = _spectrum_plan(*plane.shape)
     rows, n_rings = plan.padded[0], plan.ring_sizes.size
     mean = np.vdot(plane, plan.window) / plan.window_sum
-    packed = np.zeros(plan.padded, dtype=np.float32)
-    inner = packed[: plane.shape[0], : plane.shape[1]]
-    np.subtract(plane, mean, out=inner)
-    inner *= plan.window
+    packed = plane - mean
+    packed *= plan.window
+    if packed.shape != plan.padded:
+        below, beside = (n - m for n, m in zip(plan.padded, packed.shape, strict=True))
+        packed = cv2.copyMakeBorder(packed, 0, below, 0, beside, cv2.BORDER_CONSTANT)
     # Telling OpenCV that the rows added are zero would keep it from its fastest transform.
     packed = cv2.dft(packed, dst=packed)
     packed *= packed

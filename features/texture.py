@@ -5,7 +5,7 @@ Two classical descriptions of the lightness plane.
 *Grey-level co-occurrence* (GLCM, Haralick 1973): p(i, j), how often levels i and j, of 32, stand
 at a given offset. Haze pulls far things towards one grey, so contrast falls and homogeneity rises.
 
-*Local binary patterns* (LBP, Ojala 2002): which of the P neighbours on a circle of radius R are
+*Local binary patterns* (LBP, Ojala 2002): which of the 8 neighbours on a circle of radius 1 px are
 at least as light as the centre, whatever the rotation. Blind to contrast, they tell a smooth veil
 from fine structure and from noise.
 
@@ -18,7 +18,6 @@ and two, because steps of three or eight fall into step with enlarged pixels or 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -49,6 +48,12 @@ _STEP = np.abs(_I - _J)
 _CLOSENESS = 1.0 / (1.0 + _STEP**2)
 _ONES = np.ones(LEVELS, dtype=np.float32)
 _PROPERTY_WEIGHTS = np.stack([_STEP**2, _STEP, _CLOSENESS, _I, _I**2, _I * _J], axis=1)
+
+# Label of each of the 256 patterns: the ones of a uniform pattern, which has at most two changes
+# around the circle, and 9 for all others.
+_PATTERNS = np.arange(256, dtype=np.uint32)
+_CHANGES = np.bitwise_count(_PATTERNS ^ ((_PATTERNS >> 1) | ((_PATTERNS & 1) << 7)))
+UNIFORM_LABELS = np.where(_CHANGES <= 2, np.bitwise_count(_PATTERNS), 9).astype(np.uint8)
 
 
 def co_occurrences(grey: NDArray[np.uint8], distance: int, row_step: int) -> NDArray[np.float64]:
@@ -148,123 +153,62 @@ def _lanes(width: int, n: int) -> NDArray[np.uint8]:
     return (np.arange(width) % (256 // n) * n).astype(np.uint8)
 
 
-@dataclass(frozen=True)
-class _Neighbour:
-    """A point of the circle, in column `column`, or `between` it and the next, in one row or two.
+def local_binary_patterns(grey: NDArray[np.uint8], row_step: int = ROW_STEP) -> NDArray[np.uint8]:
+    """Codes of 8 bits: which of 8 neighbours at radius 1 are at least as light as the centre.
 
-    rows  (row, weight of the column, weight of the next); weights are bilinear in fixed point
-          and sum to 256, so that the comparison with 256 × centre is exact in 16 bits
-    """
-
-    column: int
-    between: bool
-    rows: tuple[tuple[int, int, int], ...]
-
-    @property
-    def is_pixel(self) -> bool:
-        return not self.between and len(self.rows) == 1
-
-
-@lru_cache(maxsize=4)
-def _upper_right_quadrant(points: int, radius: int) -> tuple[_Neighbour, ...]:
-    neighbours = []
-    for k in range(points // 4 + 1):
-        angle = 2.0 * np.pi * k / points
-        y, x = round(-radius * np.sin(angle), 5), round(radius * np.cos(angle), 5)
-        row, column = int(np.floor(y)), int(np.floor(x))
-        down, across = y - row, x - column
-        rows = [
-            (at, round(256 * share * (1 - across)), round(256 * share * across))
-            for at, share in ((row, 1 - down), (row + 1, down))
-            if share > 0
-        ]
-        neighbours.append(_Neighbour(column, across > 0, tuple(rows)))
-    return tuple(neighbours)
-
-
-@lru_cache(maxsize=4)
-def uniform_labels(points: int) -> NDArray[np.uint8]:
-    """Label of each of the 2^P codes: the ones of a uniform pattern, P + 1 for all others.
-
-    Uniform are the patterns with at most two changes around the circle.
-    """
-    codes = np.arange(2**points, dtype=np.uint32)
-    turned = (codes >> 1) | ((codes & 1) << (points - 1))
-    uniform = np.bitwise_count(codes ^ turned) <= 2
-    return np.where(uniform, np.bitwise_count(codes), points + 1).astype(np.uint8)
-
-
-def local_binary_patterns(
-    grey: NDArray[np.uint8], points: int, radius: int, row_step: int = ROW_STEP
-) -> NDArray[np.unsignedinteger]:
-    """Codes of P bits, 8 or 16: which neighbours at radius R are at least as light as the centre.
-
+    From the highest bit down: the neighbour on the right, then once around by way of the top.
     grey      (H, W) uint8
-    row_step  1 or 2; centres are in rows R, R + row_step … below H − R, columns R … W − R − 1
-    Neighbours between pixels are bilinear in 8-bit fixed point. Where that rounds the other way
-    than floating point, some 0.4 % of the labels differ.
+    row_step  1 or 2; centres are in rows 1, 1 + row_step … below H − 1, columns 1 … W − 2
+    The four neighbours on the diagonals are bilinear in 8-bit fixed point: (128 d + 53 (s + t) +
+    22 c) / 256, of the pixel d on the diagonal, s and t beside it, and the centre c. Where that
+    rounds the other way than floating point, some 0.4 % of the labels differ.
     """
     height, width = grey.shape
-    rows = len(range(radius, height - radius, row_step))
-    # Rows are laid end to end, so that a neighbour is a shift; the last 2 R columns are cut off.
-    codes_of_phase = [grey[k::row_step].ravel() for k in range(row_step)]
-    phases = [phase.astype(np.uint16) for phase in codes_of_phase]
-    n = rows * width - 2 * radius
-    planes = np.empty((2, 3, phases[0].size), dtype=np.uint16)
-    value, bit = np.empty(n, dtype=np.uint16), np.empty(n, dtype=np.bool_)
-    in_place = np.empty(n, dtype=np.uint8)
-    # The bytes of the codes, the lower one first.
-    octets = np.zeros((points // 8, rows * width), dtype=np.uint8)
+    rows = len(range(1, height - 1, row_step))
+    # Rows are laid end to end, so that a neighbour is a shift; the last two columns are cut off.
+    n = rows * width - 2
+    outer, inner = grey[::row_step].ravel(), grey[1::row_step].ravel()
+    below = 2 // row_step
 
     def seen(plane: _Plane, row: int, column: int) -> _Plane:
-        start = (radius + row) // row_step * width + radius + column
+        """`plane` at each centre, moved by columns; rows of `outer` are 0 above, `below` below."""
+        start = row * width + 1 + column
         return plane[start : start + n]
 
-    centre = seen(codes_of_phase[radius % row_step], 0, 0)
-    scaled_centre = centre * np.uint16(256)
-    for k, spot in enumerate(_upper_right_quadrant(points, radius)):
-        # A neighbour and its mirror images left and below are made of the same products.
-        at_right: list[tuple[int, _Plane]] = []
-        at_left: list[tuple[int, _Plane]] = []
-        for (row, weight, weight_of_next), buffers in zip(spot.rows, planes, strict=False):
-            from_phase = (radius + row) % row_step
-            if spot.is_pixel:
-                at_right = at_left = [(row, codes_of_phase[from_phase])]
-                continue
-            phase = phases[from_phase]
-            here, beyond, blend = buffers[:, : phase.size]
-            np.multiply(phase, weight, out=here)
-            if spot.between:
-                np.multiply(phase, weight_of_next, out=beyond)
-                np.add(here[:-1], beyond[1:], out=blend[:-1])
-                beyond[:-1] += here[1:]
-            at_right.append((row, blend if spot.between else here))
-            at_left.append((row, beyond if spot.between else here))
-        mirrored = -spot.column - spot.between
-        for bit_of, (parts, side, column) in {
-            k: (at_right, 1, spot.column),
-            -k % points: (at_right, -1, spot.column),
-            points // 2 - k: (at_left, 1, mirrored),
-            points // 2 + k: (at_left, -1, mirrored),
-        }.items():
-            light, *rest = (seen(plane, side * row, column) for row, plane in parts)
-            for more in rest:
-                light = np.add(light, more, out=value)
-            np.greater_equal(light, centre if spot.is_pixel else scaled_centre, out=bit)
-            # NumPy multiplies bytes ten times faster than it shifts them.
-            np.multiply(bit.view(np.uint8), np.uint8(1 << bit_of % 8), out=in_place)
-            octets[bit_of // 8, :n] |= in_place
-    codes: NDArray[np.unsignedinteger] = octets[0]
-    if points == 16:
-        codes = cv2.merge((octets[0], octets[1])).view(np.uint16)
-    return codes.reshape(rows, width)[:, : width - 2 * radius]
+    # Of a row above or below: what a column and the next give to a diagonal on either side.
+    wide = outer.astype(np.uint16)
+    diagonal, side = wide * np.uint16(128), wide * np.uint16(53)
+    to_right, to_left = side[:-1] + diagonal[1:], side[1:] + diagonal[:-1]
+    wide = inner.astype(np.uint16)
+    side, share = wide * np.uint16(53), wide * np.uint16(256 - 22)
+    right, left = seen(side, 0, 1), seen(side, 0, -1)
+    centre, centre_share = seen(inner, 0, 0), seen(share, 0, 0)
+
+    total, bit = np.empty(n, dtype=np.uint16), np.empty(n, dtype=np.bool_)
+    codes = np.zeros(rows * width, dtype=np.uint8)
+    code = codes[:n]
+    for neighbour, beside in (
+        (seen(inner, 0, 1), None),
+        (seen(to_right, 0, 0), right),
+        (seen(outer, 0, 0), None),
+        (seen(to_left, 0, -1), left),
+        (seen(inner, 0, -1), None),
+        (seen(to_left, below, -1), left),
+        (seen(outer, below, 0), None),
+        (seen(to_right, below, 0), right),
+    ):
+        if beside is None:
+            np.greater_equal(neighbour, centre, out=bit)
+        else:
+            np.greater_equal(np.add(neighbour, beside, out=total), centre_share, out=bit)
+        code += code
+        code += bit.view(np.uint8)
+    return codes.reshape(rows, width)[:, : width - 2]
 
 
-def pattern_histogram(
-    codes: NDArray[np.unsignedinteger], points: int, bands: NDArray[np.uint8]
-) -> NDArray[np.float64]:
-    """Counts (4, P + 2) of the uniform labels of LBP codes in each depth band."""
-    return _histogram_by_band(cv2.LUT(codes, uniform_labels(points)), bands, points + 2)
+def pattern_histogram(codes: NDArray[np.uint8], bands: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Counts (4, 10) of the uniform labels of LBP codes in each depth band."""
+    return _histogram_by_band(cv2.LUT(codes, UNIFORM_LABELS), bands, 10)
 
 
 _PROPERTIES: tuple[tuple[str, Literal[-1, 0, 1], str, tuple[float, float]], ...] = (
@@ -277,11 +221,11 @@ _PROPERTIES: tuple[tuple[str, Literal[-1, 0, 1], str, tuple[float, float]], ...]
 )
 
 
-def _pattern_features(name: str, points: int, where: str) -> list[Feature]:
+def _pattern_features(name: str, where: str) -> list[Feature]:
     meanings = {
         **{
-            str(ones): f"uniform patterns with {ones} of {points} neighbours not darker"
-            for ones in range(points + 1)
+            str(ones): f"uniform patterns with {ones} of 8 neighbours not darker"
+            for ones in range(9)
         },
         "mixed": "patterns with more than two changes around the circle",
     }
@@ -316,40 +260,35 @@ FAMILY = FeatureFamily(
             HARALICK,
             (-13.8, 13.8),
         ),
-        *_pattern_features("lbp8", 8, "whole photo"),
-        *_pattern_features("lbp8_far", 8, "far band"),
-        *_pattern_features("lbp8_near", 8, "near band"),
-        *_pattern_features("lbp16", 16, "whole photo"),
+        *_pattern_features("lbp8", "whole photo"),
+        *_pattern_features("lbp8_far", "far band"),
+        *_pattern_features("lbp8_near", "near band"),
     ),
 )
 
 
 def texture_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY; nan for those of a band that is too small."""
-    glcms = np.stack([co_occurrences(light.grey, d, PAIR_ROW_STEP) for d in DISTANCES])
-    properties = haralick(glcms).mean(axis=1)
+    # The mean over directions first: the properties of it rank photos as the mean of those of each.
+    properties = haralick(
+        np.stack([co_occurrences(light.grey, d, PAIR_ROW_STEP).mean(axis=0) for d in DISTANCES])
+    )
 
     steps = _shares(step_histogram(light.grey, geometry.bands))
     squared_step = np.arange(LEVELS) ** 2
     contrast, homogeneity = steps @ squared_step, steps @ (1.0 / (1.0 + squared_step))
     far_to_near = np.log((contrast[FAR] + LEAST_CONTRAST) / (contrast[NEAR] + LEAST_CONTRAST))
 
-    fine, coarse = (
-        pattern_histogram(
-            local_binary_patterns(light.grey, points, radius),
-            points,
-            geometry.bands[radius:-radius:ROW_STEP, radius:-radius],
-        )
-        for points, radius in ((8, 1), (16, 2))
+    patterns = pattern_histogram(
+        local_binary_patterns(light.grey), geometry.bands[1:-1:ROW_STEP, 1:-1]
     )
-    fine_by_band = _shares(fine)
+    by_band = _shares(patterns)
     values = [
         *properties.ravel(),
         *(contrast[FAR], homogeneity[FAR], contrast[NEAR], homogeneity[NEAR], far_to_near),
-        *fine.sum(axis=0) / fine.sum(),
-        *fine_by_band[FAR],
-        *fine_by_band[NEAR],
-        *coarse.sum(axis=0) / coarse.sum(),
+        *patterns.sum(axis=0) / patterns.sum(),
+        *by_band[FAR],
+        *by_band[NEAR],
     ]
     return dict(zip(FAMILY.names, map(float, values), strict=True))
 

@@ -180,7 +180,7 @@ def test_a_uniform_veil_is_invisible_to_patterns_and_to_the_spectrum() -> None:
         codes = np.rint(255 * to_srgb(light)).astype(np.uint8)
         view = Light(np.repeat(codes[..., None], 3, axis=2))
         shares.append(frequency_features(view, picture_geometry(view))["spectral_share_8_16px"])
-        patterns.append(local_binary_patterns(view.grey, 8, 1))
+        patterns.append(local_binary_patterns(view.grey))
     assert [f"{share:.2f}" for share in shares] == ["1.00", "1.00"]
     assert says(THEORY, "in the octave of 8 to 16 px, share 1.00")
     assert np.mean(patterns[0] == patterns[1]) > 0.99
