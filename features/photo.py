@@ -34,6 +34,7 @@ MAX_BYTES = 32 * 1024**2
 MAX_PIXELS = 64_000_000
 MAX_ASPECT_RATIO = 3.0
 _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16  # of variance 1 px²
+_BILINEAR_BLUR = 1 / 6  # variance of bilinear interpolation, mean over its phases [px²]
 
 _READERS: dict[str, type[ImageFile]] = {
     "image/jpeg": JpegImageFile,
@@ -82,6 +83,20 @@ class Photo:
     exposure_time_s: float | None = None
     f_number: float | None = None
     iso: float | None = None
+
+    @cached_property
+    def softened(self) -> NDArray[np.uint8]:
+        """`pixels` at the sharpness that all photos share, (H, W, 3): features are read from these.
+
+        A binomial kernel of variance 1 px². Without it cameras differ in sharpness more than air
+        does (a webcam's finest detail was three to four times that of an enlarged video frame),
+        and sharpness is what haze takes away; it also hides what is left of a JPEG's blocks. A
+        photo that was enlarged is soft as it is.
+        """
+        if max(self.original_width, self.original_height) < WORKING_SIDE:
+            return self.pixels
+        softened = cv2.sepFilter2D(self.pixels, -1, _BINOMIAL, _BINOMIAL)
+        return np.asarray(softened, dtype=np.uint8)
 
     @cached_property
     def sha256(self) -> str:
@@ -295,11 +310,11 @@ def _at_working_size(pixels: NDArray[np.uint8], width: int, height: int) -> NDAr
     """`pixels`, a picture of `width` × `height` [px] at some scale, at the working size.
 
     Exact halvings by area while they fit, as the DCT does for a JPEG, then one bilinear step by a
-    ratio r in [1, 2), then a binomial kernel of variance 1 px². Without the last, cameras would
-    differ in sharpness more than air does: a webcam's fine detail was three to four times that of
-    an enlarged video frame, and sharpness is what haze takes away. It also hides what is left of a
-    JPEG's blocks, and how much the step before it blurred (1/6 px² over r²).
-    Smaller pictures are enlarged, and soft by that.
+    ratio r in [1, 2). That step alone would leave a picture of 720 px half as sharp (variance of
+    the Laplacian) as one of 1270 px, and sharpness is what haze takes away. So a 3-tap kernel of
+    variance (r² − 1)/6 goes before it, bilinear's own mean variance being 1/6 px² of its input:
+    a working pixel is blurred by 1/6 px², whatever the size was (at r = 1 by the kernel alone).
+    Smaller pictures are enlarged and stay softer.
     """
     scale = WORKING_SIDE / max(width, height)
     target = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -307,11 +322,12 @@ def _at_working_size(pixels: NDArray[np.uint8], width: int, height: int) -> NDAr
         halved = (pixels.shape[1] // 2, pixels.shape[0] // 2)
         even = pixels[: 2 * halved[1], : 2 * halved[0]]
         pixels = np.asarray(cv2.resize(even, halved, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-    enlarged = max(pixels.shape[:2]) < WORKING_SIDE
-    resized = cv2.resize(pixels, target, interpolation=cv2.INTER_LINEAR)
-    if not enlarged:
-        resized = cv2.sepFilter2D(resized, -1, _BINOMIAL, _BINOMIAL)
-    return np.asarray(resized, dtype=np.uint8)
+    ratio = max(pixels.shape[:2]) / WORKING_SIDE
+    if ratio >= 1:
+        variance = _BILINEAR_BLUR * (ratio**2 - (ratio > 1))
+        taps = np.array([variance / 2, 1 - variance, variance / 2])
+        pixels = np.asarray(cv2.sepFilter2D(pixels, -1, taps, taps), dtype=np.uint8)
+    return np.asarray(cv2.resize(pixels, target, interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
 
 def _upright(pixels: NDArray[np.uint8], orientation: object) -> NDArray[np.uint8]:

@@ -83,12 +83,11 @@ class Predictor:
 
         Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
         """
-        light = light_of(photo.pixels)
-        verdict = ImageQualityValidator(min_side).validate(photo, light)
+        verdict = ImageQualityValidator(min_side).validate(photo, light_of(photo.pixels))
         if not verdict.is_valid:
             raise _refusal(verdict)
         return {
-            **self._photo_features.extract(light),
+            **self._photo_features.extract(light_of(photo.softened)),
             **self._meteorology.extract(metadata),
         }, verdict
 

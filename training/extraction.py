@@ -97,7 +97,7 @@ def extract_features(
     readings = store.get_many(keys, extractor.feature_set)
     missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in readings}
     made_by = f"{type(extractor).__name__}, numpy {np.__version__}"
-    with _progress_bar(len(rows), len(rows) - len(missing), progress) as advance:
+    with progress_bar("features", len(rows), len(rows) - len(missing), progress) as advance:
         for key, reading in _computed(missing, extractor, jobs):
             store.put({key: reading}, extractor.feature_set, extractor=made_by)
             readings[key] = reading
@@ -134,12 +134,11 @@ def read_photo(path: Path, min_side: int, extractor: Extractor) -> tuple[str, Re
         picture = decode_photo(data)
     except PhotoError as error:
         return sha256, Reading(None, Refusal(error.code, error.detail))
-    its_light = light_of(picture.pixels)
-    verdict = ImageQualityValidator(min_side=min_side).validate(picture, its_light)
+    verdict = ImageQualityValidator(min_side=min_side).validate(picture, light_of(picture.pixels))
     if not verdict.is_valid:
         worst = next(issue for issue in verdict.issues if issue.severity == "error")
         return sha256, Reading(None, Refusal(worst.code, worst.detail))
-    features = extractor.extract(its_light)
+    features = extractor.extract(light_of(picture.softened))
     return sha256, Reading(np.array([features[name] for name in extractor.names]))
 
 
@@ -179,7 +178,8 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def _progress_bar(total: int, done: int, shown: bool) -> Iterator[Callable[[], None]]:
+def progress_bar(what: str, total: int, done: int, shown: bool) -> Iterator[Callable[[], None]]:
+    """A bar with rate and remaining time on stderr; call what it gives after each photo."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -188,5 +188,5 @@ def _progress_bar(total: int, done: int, shown: bool) -> Iterator[Callable[[], N
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task("features", total=total, completed=done)
+        task = bar.add_task(what, total=total, completed=done)
         yield lambda: bar.advance(task)
