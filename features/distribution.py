@@ -45,7 +45,8 @@ class Distribution:
     ) -> Distribution:
         """Counts `codes` (H, W) < L within `regions` (H, W) < R; `shape` is (R, L), R·L ≤ 65536."""
         n_regions, n_levels = shape
-        joint = regions.astype(np.uint16) * np.uint16(n_levels) + codes
+        joint = np.multiply(regions, np.uint16(n_levels), dtype=np.uint16)
+        joint += codes
         size = n_regions * n_levels
         counts = cv2.calcHist([joint], [0], None, [size], [0, size])
         return cls(counts.reshape(shape).astype(np.float64), minimum)

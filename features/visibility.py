@@ -30,6 +30,9 @@ _MEMBERS = np.array(
 
 # A band of fewer pixels than this has no statistics: its features are nan.
 _MIN_PIXELS = 480
+# Every second row is counted. On 309 photos of two data sets that ranks those of a set as all rows
+# do: Spearman 0.997 or more for every feature.
+_ROW_STEP = 2
 
 # What a code of `Light.lightness_code` stands for.
 _LIGHTNESS = np.arange(LIGHTNESS_LEVELS) / 40.95
@@ -193,7 +196,10 @@ FAMILY = FeatureFamily(
 def visibility_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY for one photo; nan where a band has too few pixels."""
     bands = Distribution.of(
-        light.lightness_code, geometry.bands, (4, LIGHTNESS_LEVELS), _MIN_PIXELS
+        light.lightness_code[::_ROW_STEP],
+        geometry.bands[::_ROW_STEP],
+        (4, LIGHTNESS_LEVELS),
+        _MIN_PIXELS // _ROW_STEP,
     )
     regions = bands.merged(_MEMBERS)
     low, high = (regions.quantile(_LUMINANCE, share) for share in (0.05, 0.95))

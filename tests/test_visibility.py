@@ -69,6 +69,7 @@ def test_statistics_of_a_band_are_those_of_its_pixels() -> None:
     values = visibility_features(light, geometry)
     for number, region in enumerate(("sky_", "far_", "mid_", "near_")):
         inside = geometry.bands == number
+        inside[1::2] = False  # every second row is counted
         lightness, luminance = light.lightness[inside], light.luminance[inside]
         assert values[f"{region}lightness_mean"] == pytest.approx(lightness.mean(), abs=0.01)
         assert values[f"{region}lightness_sd"] == pytest.approx(lightness.std(), abs=0.01)
@@ -76,7 +77,7 @@ def test_statistics_of_a_band_are_those_of_its_pixels() -> None:
         low, high = np.quantile(luminance, [0.05, 0.95])
         michelson = (high - low) / (high + low)
         assert values[f"{region}michelson_contrast"] == pytest.approx(michelson, abs=2e-3)
-    levels = light.lightness_code >> 4
+    levels = light.lightness_code[::2] >> 4
     assert values["entropy"] == pytest.approx(shannon_entropy(levels), abs=1e-9)
 
 
