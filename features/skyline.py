@@ -35,6 +35,8 @@ _MIN_SKY = 0.03  # of the picture: less is not called a sky
 _MIN_GROUND = 0.01
 _SAMPLED = 4  # every so many rows the two laws are fitted to
 _HAZY_STRIP = 0.12  # of the height: how far above the skyline hazy ground is looked for
+_NEIGHBOURS = 31  # columns of quarter size
+_DIP = 0.03  # of the width
 _PALING = 0.3  # of an edge's gradient: a sky that pales has as much five rows above it
 _ABOVE_EDGE = 5
 _BELOW_EDGE = 6  # quarter-size rows under an edge that are asked whether they are ground
@@ -73,6 +75,7 @@ def coarse_skyline(quarter: NDArray[np.uint8], detail: Detail) -> tuple[NDArray[
     factors = (in_sky - in_ground).astype(np.float32)
     evidence: NDArray[np.float32] = np.clip(factors @ terms, -10, 10).reshape(height, width)
     skyline = _pass_false_edges(edges[best:], evidence)
+    skyline = _fill_dips(edges[best:], skyline)
     skyline = _pass_paling_sky(edges[best + 1 :], skyline, gradient, across)
     skyline = _take_in_haze(edges[:best], skyline, across)
     skyline = _median5(skyline)
@@ -182,6 +185,21 @@ def _pass_false_edges(edges: NDArray[np.int64], evidence: NDArray[np.float32]) -
     chosen = edges[ground.argmax(axis=0), columns]
     skyline: NDArray[np.int64] = np.where(ground.any(axis=0), chosen, total.argmin(axis=0))
     return skyline
+
+
+def _fill_dips(edges: NDArray[np.int64], skyline: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The skyline without columns that fall through a faint tower, coloured like the sky.
+
+    Where a column lies far below its neighbours and yet has one of its `edges` (K, w) at their
+    height, that edge is the skyline. A gap between houses has none there.
+    """
+    row = np.minimum(skyline, 255).astype(np.uint8)[None]
+    around = cv2.medianBlur(row, _NEIGHBOURS)[0].astype(np.int64)
+    nearest = np.abs(edges - around).argmin(axis=0)
+    edge = edges[nearest, np.arange(len(skyline))]
+    height = _DIP * len(skyline)
+    falls = (skyline > around + 1.5 * height) & (np.abs(edge - around) <= height)
+    return np.where(falls, edge, skyline)
 
 
 def _pass_paling_sky(

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from benchmarks.views import MILAN, milan_by_day
 from features.light import light_of
 from features.sky import (
     FAR,
@@ -22,7 +23,7 @@ from features.sky import (
     PictureGeometry,
     picture_geometry,
 )
-from tests.added_haze import OPTICAL_DEPTHS, with_added_haze
+from tests.added_haze import OPTICAL_DEPTHS, horizon_row, with_added_haze
 from tests.landscape import DATASETS, landscape, re_encoded, real_photo
 
 
@@ -93,6 +94,19 @@ def test_a_deep_blue_sky_that_pales_above_the_roofs_is_sky(frame: str) -> None:
     hazy = with_added_haze(clear, 0.2, len(clear) // 2)  # where nothing of that blue is left
     rows = [float(np.median(geometry_of(view).skyline)) for view in (clear, hazy)]
     assert abs(rows[1] - rows[0]) <= 0.015 * len(clear)
+
+
+def test_the_skyline_does_not_fall_through_faint_towers() -> None:
+    """A tower as blue as the sky in front of it: its column has an edge where its neighbours do."""
+    if not MILAN.is_dir():
+        pytest.skip("the Milan photos are not here")
+    falling = []
+    for view in milan_by_day()[::6]:
+        picture = real_photo(f"milan/{view.photo.file}")
+        hazy = with_added_haze(picture, 0.8, horizon_row(len(picture), view.photo.camera))
+        skyline = geometry_of(hazy).skyline
+        falling.append(np.mean(skyline > np.median(skyline) + 0.08 * len(picture)))
+    assert np.mean(falling) < 0.02
 
 
 def test_re_encoding_keeps_the_skyline() -> None:
