@@ -37,7 +37,7 @@ _LIGHTNESS = np.arange(256) / 2.55  # L* of each code of `Light.grey`
 _DARK_CODE, _BRIGHT_CODE = 3, 250  # of L* x 2.55: sRGB codes 5 and 250 of a grey
 _REBLUR_TAPS, _TILE, _BUSY_SHARE = 9, 40, 0.25
 _PROFILE_ROW_STEP = 4
-_BORDER, _BORDER_RANGE = 6, 4  # outermost lines [px], and how much a border's L* code may vary
+_BORDER, _BORDER_RANGE = 6, 4  # outermost lines [px], and how much the grey of a border may vary
 
 
 @dataclass(frozen=True)
@@ -80,8 +80,9 @@ class ImageQualityValidator:
         self.min_side = min_side
 
     def validate(self, photo: Photo, light: Light) -> ImageValidationResult:
-        """The verdict on `photo`, whose planes are `light`. Never raises."""
+        """The verdict on `photo`, whose planes, sharp or softened, are `light`. Never raises."""
         grey = light.grey
+        sharp: NDArray[np.uint8] = cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2GRAY)
         capture = capture_of(photo)
         checks = [
             self._size(capture),
@@ -90,11 +91,11 @@ class ImageQualityValidator:
             *_content_and_light(grey),
             *_clipping(grey[grey.shape[0] // 2 :]),
             _white_balance(light.srgb[grey.shape[0] // 2 :]),
-            _borders(grey),
+            _borders(sharp),
         ]
         if max(capture.width, capture.height) >= WORKING_SIDE:  # enlarged photos are always soft
-            checks.append(_blur(grey[grey.shape[0] // 2 :]))
-            checks.append(_upscaled(grey[grey.shape[0] // 2 :], capture))
+            checks.append(_blur(sharp[sharp.shape[0] // 2 :]))
+            checks.append(_upscaled(sharp[sharp.shape[0] // 2 :], capture))
         issues = sorted(
             (check.finding for check in checks if check.shortfall >= 1),
             key=lambda finding: finding.severity,

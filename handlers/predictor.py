@@ -83,11 +83,12 @@ class Predictor:
 
         Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
         """
-        verdict = ImageQualityValidator(min_side).validate(photo, light_of(photo.pixels))
+        light = light_of(photo.softened)
+        verdict = ImageQualityValidator(min_side).validate(photo, light)
         if not verdict.is_valid:
             raise _refusal(verdict)
         return {
-            **self._photo_features.extract(light_of(photo.softened)),
+            **self._photo_features.extract(light),
             **self._meteorology.extract(metadata),
         }, verdict
 

@@ -134,11 +134,12 @@ def read_photo(path: Path, min_side: int, extractor: Extractor) -> tuple[str, Re
         picture = decode_photo(data)
     except PhotoError as error:
         return sha256, Reading(None, Refusal(error.code, error.detail))
-    verdict = ImageQualityValidator(min_side=min_side).validate(picture, light_of(picture.pixels))
+    light = light_of(picture.softened)
+    verdict = ImageQualityValidator(min_side=min_side).validate(picture, light)
     if not verdict.is_valid:
         worst = next(issue for issue in verdict.issues if issue.severity == "error")
         return sha256, Reading(None, Refusal(worst.code, worst.detail))
-    features = extractor.extract(light_of(picture.softened))
+    features = extractor.extract(light)
     return sha256, Reading(np.array([features[name] for name in extractor.names]))
 
 
