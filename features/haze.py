@@ -63,7 +63,7 @@ _PLACES = {
 
 FAMILY = FeatureFamily(
     name="haze",
-    version=2,
+    version=3,
     features=(
         *(
             Feature(
@@ -127,21 +127,17 @@ FAMILY = FeatureFamily(
             )
             for band in _BANDS
         ),
-        Feature(
-            "far_transmission_p10",
-            "1",
-            "10 % quantile of the far band's transmission",
-            -1,
-            _HE,
-            (0, 1),
-        ),
-        Feature(
-            "far_transmission_p90",
-            "1",
-            "90 % quantile of the far band's transmission",
-            -1,
-            _HE,
-            (0, 1),
+        *(
+            Feature(
+                f"{band}_transmission_p{share}",
+                "1",
+                f"{share} % quantile of transmission {_PLACES[band]}",
+                -1,
+                _HE,
+                (0, 1),
+            )
+            for band in _BANDS
+            for share in (10, 50, 90)
         ),
         Feature(
             "hidden_fraction",

@@ -37,6 +37,7 @@ _ROW_STEP = 2
 # What a code of `Light.lightness_code` stands for.
 _LIGHTNESS = np.arange(LIGHTNESS_LEVELS) / 40.95
 _LUMINANCE = np.where(_LIGHTNESS > 8.0, ((_LIGHTNESS + 16) / 116) ** 3, _LIGHTNESS * 27 / 24389)
+_MAX_SKEWNESS = 10.0
 _LUMINANCE_FLOOR = 1e-4  # below the first sRGB code (3e-4): keeps logarithms finite
 
 
@@ -79,12 +80,20 @@ def _statistics(
             _LIU,
             (0, 8),
         ),
+        Feature(
+            f"{where}lightness_skewness",
+            "1",
+            f"third central moment of L* over its sd³ {place}, cut",
+            0,
+            _LIU,
+            (-_MAX_SKEWNESS, _MAX_SKEWNESS),
+        ),
     )
 
 
 FAMILY = FeatureFamily(
     name="visibility",
-    version=2,
+    version=3,
     features=(
         *_statistics("", "of the whole picture", (0, 0, 0)),
         *_statistics("sky_", "in the sky", (0, -1, -1)),
@@ -138,6 +147,18 @@ FAMILY = FeatureFamily(
             -1,
             _KOSCHMIEDER,
             (-1, 1),
+        ),
+        # Haze draws it to 0: down where the band is darker than the sky, up where it is brighter.
+        *(
+            Feature(
+                f"{band}_weber_contrast",
+                "1",
+                f"1 − mean luminance of the {place} band / that of the horizon sky, cut",
+                0,
+                _KOSCHMIEDER,
+                (-1, 1),
+            )
+            for band, place in (("far", "far"), ("mid", "middle"), ("near", "near"))
         ),
         Feature(
             "skyline_weber_contrast",
@@ -211,15 +232,16 @@ def visibility_features(light: Light, geometry: PictureGeometry) -> dict[str, fl
             rms,
             (high - low) / np.maximum(high + low, _LUMINANCE_FLOOR),
             regions.coarsened(16).entropy(),
+            np.clip(regions.skewness(_LIGHTNESS), -_MAX_SKEWNESS, _MAX_SKEWNESS),
         ]
     )
     values = dict(zip(FAMILY.names, table.ravel().tolist(), strict=False))
 
     upper, horizon = _zone_luminances(light, geometry)[[UPPER_SKY, HORIZON_SKY]].tolist()
     black = np.clip(1.0 - low / max(horizon, _LUMINANCE_FLOOR), -1.0, 1.0)
-    weber, edge, contrast = _skyline_features(
-        light, geometry, float(regions.mean(_LUMINANCE)[_NEAR])
-    )
+    luminance = regions.mean(_LUMINANCE)
+    band_weber = np.clip(1.0 - luminance / max(horizon, _LUMINANCE_FLOOR), -1.0, 1.0)
+    weber, edge, contrast = _skyline_features(light, geometry, float(luminance[_NEAR]))
     return values | {
         "far_near_contrast_log_ratio": _log_ratio(rms[_FAR], rms[_NEAR]),
         "mid_near_contrast_log_ratio": _log_ratio(rms[_MID], rms[_NEAR]),
@@ -227,6 +249,9 @@ def visibility_features(light: Light, geometry: PictureGeometry) -> dict[str, fl
         "far_black_target_contrast": float(black[_FAR]),
         "mid_black_target_contrast": float(black[_MID]),
         "near_black_target_contrast": float(black[_NEAR]),
+        "far_weber_contrast": float(band_weber[_FAR]),
+        "mid_weber_contrast": float(band_weber[_MID]),
+        "near_weber_contrast": float(band_weber[_NEAR]),
         "skyline_weber_contrast": weber,
         "skyline_edge_strength": edge,
         "skyline_near_contrast_log_ratio": contrast,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.stats import skew
 from skimage.measure import shannon_entropy
 
 from features.light import light_of
@@ -42,6 +43,27 @@ def test_a_uniform_picture_has_no_contrast() -> None:
         assert values[f"{region}rms_contrast"] == pytest.approx(0.0, abs=1e-6)
         assert values[f"{region}michelson_contrast"] == 0.0
         assert values[f"{region}entropy"] == 0.0
+        assert values[f"{region}lightness_skewness"] == 0.0
+
+
+def test_weber_contrast_of_a_band_is_its_darkness_against_the_horizon_and_fades_with_haze() -> None:
+    scene = np.full((240, 320, 3), 0.5)
+    scene[60:120], scene[120:180], scene[180:] = 0.1, 0.25, 0.9
+    for transmission in (1.0, 0.5, 0.1):
+        hazed = scene * transmission + 0.5 * (1 - transmission)
+        values = visibility_features(light_of(to_srgb(hazed)), thirds(240, 320))
+        for band, contrast in (("far", 0.8), ("mid", 0.5), ("near", -0.8)):
+            found = values[f"{band}_weber_contrast"]
+            assert found == pytest.approx(contrast * transmission, abs=0.02), band
+
+
+def test_skewness_of_lightness_tells_where_the_tail_is() -> None:
+    light = light_of(landscape(0.3)[0])
+    geometry = picture_geometry(light)
+    values = visibility_features(light, geometry)
+    for region, band in (("far", 1), ("near", 3)):
+        lightness = light.lightness[::2][geometry.bands[::2] == band]
+        assert values[f"{region}_lightness_skewness"] == pytest.approx(skew(lightness), abs=0.01)
 
 
 @pytest.mark.parametrize("transmission", [0.8, 0.5, 0.25])
