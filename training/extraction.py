@@ -33,7 +33,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from features import light, photo, quality, sky
+from features import capture, light, photo, quality, sky, skyline
 from features.errors import DataSetError, PhotoError
 from features.light import Light, light_of
 from features.photo import decode_photo
@@ -42,7 +42,7 @@ from training.dataset import LabelledPhoto
 from training.feature_store import FeatureStore, PhotoKey, Reading, Refusal
 
 # What turns bytes into light and judges it. Feature families carry a version of their own.
-_READING_CODE: tuple[ModuleType, ...] = (photo, light, quality, sky)
+_READING_CODE: tuple[ModuleType, ...] = (photo, light, capture, quality, sky, skyline)
 
 
 class Extractor(Protocol):
