@@ -76,6 +76,10 @@ def test_its_schema_describes_every_feature_that_it_reads(
     described = [feature["name"] for family in schema["families"] for feature in family["features"]]
     assert tuple(described) == table.names
     assert schema["feature_set"] == FEATURE_SET
+    ranges = {f["name"]: f["range"] for family in schema["families"] for f in family["features"]}
+    assert ranges["cloud_fraction"] == [0, 1]
+    assert ranges["haar_energy_2px"] == [0, None]
+    assert ranges["sky_blue_red_slope"] == [None, None]
 
 
 def test_any_flipped_bit_in_any_file_is_refused(folder: Path) -> None:

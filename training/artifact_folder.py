@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,6 +16,7 @@ import numpy as np
 from features.extractor import ScientificFeatureExtractor
 from features.meteorology import FAMILY as METEOROLOGY
 from features.photo import WORKING_SIDE
+from features.schema import FeatureFamily
 from handlers.artifact import Manifest, write_manifest
 from handlers.estimator import PM25Estimator
 from handlers.golden import VECTORS, golden_vector
@@ -49,7 +52,7 @@ def write_artifact(
         {
             "feature_set": extractor.feature_set,
             "working_side": WORKING_SIDE,
-            "families": [asdict(family) for family in (*extractor.families, METEOROLOGY)],
+            "families": [_described(family) for family in (*extractor.families, METEOROLOGY)],
         },
     )
     _write_json(folder / "scores.json", scores)
@@ -65,6 +68,14 @@ def write_artifact(
         folder / "golden" / VECTORS, [golden_vector(predictor, photo, metadata) for photo in photos]
     )
     return write_manifest(folder, version, extractor.feature_set, dataset_hash)
+
+
+def _described(family: FeatureFamily) -> dict[str, Any]:
+    """A family as JSON can hold it: an end that a range does not have is null."""
+    record = asdict(family)
+    for feature in record["features"]:
+        feature["range"] = [end if math.isfinite(end) else None for end in feature["range"]]
+    return record
 
 
 def _render_golden_photos(golden: Path) -> list[Path]:
