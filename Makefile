@@ -24,10 +24,10 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train evaluate package register test test-long lint check bench lock
+.PHONY: help setup serve stop predict train evaluate package register test test-long lint check bench metamorphic lock
 
 help:  ## print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: $(VENV)/.made/java $(VENV)/.made/dev  ## install everything into .venv, Java included
 
@@ -75,6 +75,9 @@ check: lint test  ## run everything that CI runs: lint, then test
 
 bench: $(VENV)/.made/java $(VENV)/.made/dev  ## measure the budgets, as ratios in one run
 	@$(BIN)/python -m benchmarks
+
+metamorphic: $(VENV)/.made/dev  ## add haze, mirror, compress, expose: how often the estimate answers as it must  [ARCHIVE=a.mar]
+	@$(BIN)/python -m benchmarks.metamorphic $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 lock: $(VENV)/.made/dev  ## write requirements.lock from the versions in .venv
 	@$(BIN)/python .ci/lock.py
