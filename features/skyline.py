@@ -77,6 +77,7 @@ def coarse_skyline(quarter: NDArray[np.uint8], detail: Detail) -> tuple[NDArray[
     skyline = _pass_false_edges(edges[best:], evidence)
     skyline = _fill_dips(edges[best:], skyline)
     skyline = _pass_paling_sky(edges[best + 1 :], skyline, gradient, across)
+    skyline = _take_in_ridge(edges[:best], skyline, gradient, quarter)
     skyline = _take_in_haze(edges[:best], skyline, across)
     skyline = _median5(skyline)
     skyline[skyline < _MIN_SKY * height] = 0
@@ -236,6 +237,37 @@ def _pass_paling_sky(
         skyline = np.where(close, edge, skyline)
         if rows >= np.count_nonzero(close):
             break
+    return skyline
+
+
+def _take_in_ridge(
+    edges: NDArray[np.int64],
+    skyline: NDArray[np.int64],
+    gradient: NDArray[np.uint8],
+    quarter: NDArray[np.uint8],
+) -> NDArray[np.int64]:
+    """The skyline raised to the faintest of `edges` (K, w) that draws one smooth line.
+
+    Mountains in haze are as smooth as the sky, and nearly of its colour; but their crest is a line
+    across the picture, and sharp. Clouds have broken borders, and a sky that pales has no line.
+    """
+    height, width = gradient.shape
+    blue = quarter[:, :, 2].astype(np.int16)
+    for edge in edges[::-1]:
+        raised = (edge < skyline - 3) & (edge > _ABOVE_EDGE)
+        if np.count_nonzero(raised) < 0.75 * width:
+            continue
+        if np.mean(np.abs(np.diff(edge)[raised[1:] & raised[:-1]]) > 2) > 0.05:
+            continue
+        columns = np.flatnonzero(raised)
+        row = edge[columns]
+        above, below, deep = (
+            blue[np.minimum(row + offset, height - 1), columns] for offset in (-4, 4, 10)
+        )
+        if np.mean((below < above) & (deep < above)) < 0.9:
+            continue
+        if gradient[row - _ABOVE_EDGE, columns].mean() < _PALING * gradient[row, columns].mean():
+            return np.where(raised, edge, skyline)
     return skyline
 
 

@@ -24,7 +24,7 @@ from features.sky import (
     picture_geometry,
 )
 from tests.added_haze import OPTICAL_DEPTHS, horizon_row, with_added_haze
-from tests.landscape import DATASETS, landscape, re_encoded, real_photo
+from tests.landscape import AIRLIGHT, DATASETS, landscape, re_encoded, real_photo, to_srgb
 
 
 def geometry_of(pixels: NDArray[np.uint8]) -> PictureGeometry:
@@ -94,6 +94,21 @@ def test_a_deep_blue_sky_that_pales_above_the_roofs_is_sky(frame: str) -> None:
     hazy = with_added_haze(clear, 0.2, len(clear) // 2)  # where nothing of that blue is left
     rows = [float(np.median(geometry_of(view).skyline)) for view in (clear, hazy)]
     assert abs(rows[1] - rows[0]) <= 0.015 * len(clear)
+
+
+@pytest.mark.parametrize("transmission", [0.1, 0.2, 0.35])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_hazy_mountain_is_no_sky(transmission: float, seed: int) -> None:
+    """As smooth as the sky and nearly of its colour, but its crest is one sharp line."""
+    pixels, skyline = landscape(0.3, seed=seed)
+    columns = np.arange(pixels.shape[1])
+    crest = np.round(100 + 25 * np.sin(columns / 90) + 8 * np.sin(columns / 23)).astype(int)
+    rock = to_srgb((0.03 * transmission + AIRLIGHT * (1 - transmission))[None])[0]
+    row = np.arange(len(pixels))[:, None]
+    view = np.where(((row >= crest) & (row < skyline))[:, :, None], rock, pixels)
+    found = geometry_of(view)
+    assert np.median(np.abs(found.skyline - crest)) <= 4
+    assert np.mean(np.abs(found.skyline - crest) > 8) < 0.15
 
 
 def test_the_skyline_does_not_fall_through_faint_towers() -> None:
