@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train evaluate package register test test-long lint check bench metamorphic lock
+.PHONY: help setup serve stop predict train train-deep evaluate package register test test-long lint check bench metamorphic lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,9 @@ predict: $(VENV)/.made/serving  ## estimate one photo, without a server  PHOTO=p
 $(call needs,train,VERSION)
 train: $(VENV)/.made/train  ## train and score a model  [DATA="dir [dir…]"] VERSION=1.0.0
 	@$(PM25) train $(DATA:%=--data "%") --version "$(VERSION)"
+
+train-deep: $(VENV)/.made/train  ## teach the deep network on rendered haze, write its weights
+	@$(BIN)/python -m training.deep_network
 
 $(call needs,evaluate,DATA)
 evaluate: $(VENV)/.made/train  ## score an archive  DATA="dir [dir…]" [ARCHIVE=a.mar JSON=out.json MIN_SIDE=512]

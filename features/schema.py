@@ -29,11 +29,15 @@ class Feature:
 
 @dataclass(frozen=True)
 class FeatureFamily:
-    """The features of one file. `version` rises whenever a value of the family changes."""
+    """The features of one file. `version` rises whenever a value of the family changes.
+
+    digest: SHA-256 of the learned weights that the values come from; empty for a formula.
+    """
 
     name: str
     version: int
     features: tuple[Feature, ...]
+    digest: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -41,11 +45,12 @@ class FeatureFamily:
 
 
 def feature_set_hash(families: Sequence[FeatureFamily], working_side: int) -> str:
-    """SHA-256 over names, units and versions: equal hash, equal meaning of every number."""
+    """SHA-256 over names, units, versions and learned weights: equal hash, equal meaning."""
     content = {
         "working_side": working_side,
         "families": [
             [family.name, family.version, [[f.name, f.unit] for f in family.features]]
+            + ([family.digest] if family.digest else [])
             for family in families
         ],
     }

@@ -1,0 +1,214 @@
+"""Transmission of the air as a small network reads it, and its means over the depth bands.
+
+The network was taught by physics alone (`training/haze_teacher.py`): pictures with Koschmieder
+haze of known transmission, t = exp(−β·d), added in linear light to rendered scenes. It has seen no
+photograph and no PM2.5. It looks at the photo through a window of 54 × 54 of its 160 × 112
+pixels and says for each cell of 8 × 8 how much of the light there comes from the ground and how
+much from the air before it: too narrow to recognise a place, wide enough for what haze does to
+shadows, contrast and colour.
+
+    picture (112, 160, 3) ─ 5 convolutions, ReLU → u = ln(t_0 + optical depth), g = is ground
+    feature of a band     = Σ u·g / Σ g over its cells; of the belt, the mean of u
+
+Kernels are mirror-symmetric, so a mirrored picture gives the mirrored map. Weights, and what one
+layer hands to the next, are whole numbers so small that float32 sums their products without
+rounding: in any order, with any library, on any processor the map is the same to the last bit
+(the logistic function of g aside). The optical depth is
+that of the line of sight, β·d: it ranks photos of one view by their haze, and grows with the
+distance of what stands in the view as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load
+from torch.nn import functional
+
+from features.errors import ArtifactError
+from features.light import Light
+from features.schema import Feature, FeatureFamily
+from features.sky import FAR_ZONE, MID_ZONE, NEAR_ZONE, PictureGeometry
+
+WEIGHTS = Path(__file__).parent / "weights" / "deep.safetensors"
+PICTURE_WIDTH, PICTURE_HEIGHT = 160, 112  # px; every photo is stretched to this
+CELL = 8  # px of that picture
+STRIDES = (2, 2, 2, 1, 1)
+LARGEST_PIXEL, LARGEST_CODE = 255, 1023  # of the picture, and of what a layer hands to the next
+LARGEST_EXACT = 2**24  # float32 counts to here without a gap
+DEPTH_FLOOR = 0.1  # below this optical depth nothing is seen in one photo
+LOWEST_TRANSMISSION = 2e-3
+_BELT = slice(6, 10)  # rows of cells
+_MIN_GROUND = 1.0  # cells of 8 × 8: a band with less has no mean
+
+_TANG = "Tang et al. 2014, doi:10.1109/CVPR.2014.383"
+_CAI = "Cai et al. 2016, doi:10.1109/TIP.2016.2598681"
+_LOG_DEPTHS = (float(np.log(DEPTH_FLOOR / 2)), float(np.log(20.0)))
+
+
+@dataclass(frozen=True)
+class TransmissionMap:
+    """What the network sees in one photo; each (14, 20), one value for a cell of 8 × 8 pixels.
+
+    log_optical_depth   ln(0.1 + β·d) of the ground, or of the sky where there is more of it
+    ground              how sure it is that the cell is not sky [0..1]
+    """
+
+    log_optical_depth: NDArray[np.float32]
+    ground: NDArray[np.float32]
+
+
+_BANDS = (
+    ("far", "in the far band"),
+    ("mid", "in the middle band"),
+    ("near", "in the near band"),
+    ("ground", "on everything but the sky"),
+    ("belt", "in the rows from 40 to 70 % of the height, sky and ground alike"),
+    ("mean", "of the whole picture, as far as the network takes it for ground"),
+)
+
+
+def weights_digest(path: Path = WEIGHTS) -> str:
+    """SHA-256 of the file of weights, hexadecimal; empty when there is none yet."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+
+
+FAMILY = FeatureFamily(
+    name="deep",
+    version=1,
+    features=(
+        *(
+            Feature(
+                f"deep_log_optical_depth_{band}",
+                "1",
+                f"mean of ln(0.1 + optical depth) {place}, by the network",
+                1,
+                _TANG,
+                _LOG_DEPTHS,
+            )
+            for band, place in _BANDS
+        ),
+        Feature(
+            "deep_transmission_far",
+            "1",
+            "mean transmission in the far band, by the network",
+            -1,
+            _CAI,
+            (0, 1),
+        ),
+    ),
+    digest=weights_digest(),
+)
+
+
+def log_optical_depth(transmission: NDArray[np.floating]) -> NDArray[np.floating]:
+    """u = ln(0.1 − ln t), what the network is taught; t [0..1] is held above 0.002."""
+    depth = -np.log(np.maximum(transmission, LOWEST_TRANSMISSION))
+    return np.asarray(np.log(DEPTH_FLOOR + depth))
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A convolution of whole numbers: weight (n_out, n_in, k, k), bias and scale for each output.
+
+    All are float32 with whole values, and `scale` turns a sum into codes for the next layer.
+    """
+
+    weight: torch.Tensor
+    bias: torch.Tensor
+    scale: torch.Tensor
+
+    @classmethod
+    def read(cls, tensors: dict[str, torch.Tensor], number: int) -> _Layer:
+        """Layer `number` of a file; raises ValueError when its sums could leave exactness."""
+        weight, bias, scale = (tensors[f"{number}.{part}"] for part in ("weight", "bias", "scale"))
+        highest = LARGEST_PIXEL if number == 0 else LARGEST_CODE
+        largest = weight.to(torch.int64).abs().sum(dim=(1, 2, 3)) * highest
+        if (largest + bias.to(torch.int64).abs() >= LARGEST_EXACT).any():
+            raise ValueError(f"layer {number} can exceed {LARGEST_EXACT}")
+        return cls(
+            weight.float().contiguous(memory_format=torch.channels_last),
+            bias.float(),
+            scale.float()[None, :, None, None],
+        )
+
+
+class DeepFeatureExtractor:
+    """Reads the deep features from the light of one photo. Deterministic; safe to share.
+
+    Raises ArtifactError deep_weights_unreadable when made with a file that holds no such network.
+    """
+
+    family = FAMILY
+
+    def __init__(self, weights: Path = WEIGHTS) -> None:
+        try:
+            tensors = load(weights.read_bytes())
+            self._layers = [_Layer.read(tensors, n) for n in range(len(STRIDES) + 1)]
+            self.map(np.zeros((PICTURE_HEIGHT, PICTURE_WIDTH, 3), np.uint8))
+        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ArtifactError(
+                "deep_weights_unreadable",
+                f"{weights.name} does not hold the deep network: {error}.",
+                "Fetch the file again, or write it with `make train-deep`.",
+            ) from error
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return FAMILY.names
+
+    def extract(self, light: Light, geometry: PictureGeometry) -> dict[str, float]:
+        """The deep features of one photo by name; `nan` for a band that the photo lacks."""
+        seen = self.map(network_picture(light))
+        transmission = np.exp(DEPTH_FLOOR - np.exp(seen.log_optical_depth))
+        np.minimum(transmission, 1.0, out=transmission)
+        planes = cv2.merge(
+            [seen.ground, seen.log_optical_depth * seen.ground, transmission * seen.ground]
+        )
+        rows, columns = geometry.zones.shape
+        cells = cv2.resize(planes, (columns, rows)).reshape(-1, 3)
+        # Zones are counted in quarter-size pixels, a mean in cells of the network.
+        zones = geometry.zone_members @ cells.astype(np.float64)
+        zones *= seen.ground.size / len(cells)
+        sums = np.vstack(
+            [
+                zones[[FAR_ZONE, MID_ZONE, NEAR_ZONE]],
+                zones[FAR_ZONE:].sum(axis=0),
+                planes.sum(axis=(0, 1), dtype=np.float64),
+            ]
+        )
+        ground, depths, transmissions = sums.T
+        known = np.where(ground >= _MIN_GROUND, ground, np.nan)
+        *bands, mean = (depths / known).tolist()
+        belt = float(seen.log_optical_depth[_BELT].mean(dtype=np.float64))
+        values = [*bands, belt, mean, float(transmissions[0] / known[0])]
+        return dict(zip(FAMILY.names, values, strict=True))
+
+    def map(self, picture: NDArray[np.uint8]) -> TransmissionMap:
+        """What the network sees in a picture (112, 160, 3) uint8, sRGB in RGB order."""
+        with torch.inference_mode():
+            # The transposed view of an (H, W, 3) picture is what torch calls channels_last.
+            x = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
+            for layer, stride in zip(self._layers[:-1], STRIDES, strict=True):
+                x = functional.conv2d(x, layer.weight, layer.bias, stride, padding=1)
+                x = x.mul_(layer.scale).round_().clamp_(0, LARGEST_CODE)
+            head = self._layers[-1]
+            x = functional.conv2d(x, head.weight, head.bias).mul_(head.scale)
+            depth, logit = x[0].contiguous().numpy()
+        np.clip(depth, *_LOG_DEPTHS, out=depth)
+        ground = 1 / (1 + np.exp(-logit))
+        return TransmissionMap(depth, ground)
+
+
+def network_picture(light: Light) -> NDArray[np.uint8]:
+    """The photo (112, 160, 3) uint8 as the network wants it: stretched, from quarter size."""
+    size = (PICTURE_WIDTH, PICTURE_HEIGHT)
+    picture: NDArray[np.uint8] = cv2.resize(light.quarter, size)
+    return picture
