@@ -1,8 +1,10 @@
 """Measure every budget in one run: `make bench`, or `python -m benchmarks`.
 
-Prints the table of budgets and where the time of an answer goes, and writes both to
-build/bench.json. Ratios compare what was measured side by side; the machine should have nothing
-else to do. `--train DIR [DIR …]` adds a training on those data sets, with a cold store.
+Prints the table of budgets, where the time of an answer goes and what the features cost, and
+writes all of it to build/bench.json. Ratios compare what was measured side by side; the machine
+should have nothing else to do. `--train DIR [DIR …]` adds a training on those data sets, with a
+cold store; `--write-costs docs/feature_costs.csv` measures the costs of the features alone, for
+`python -m training.features_page`.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from benchmarks import budgets  # noqa: E402
 from benchmarks.archives import echo_archive, measured_archive, unpacked_artifact  # noqa: E402
 from benchmarks.budgets import Measurement, budget_table  # noqa: E402
 from benchmarks.cached import cached_extraction_seconds  # noqa: E402
+from benchmarks.feature_costs import feature_costs, write_costs  # noqa: E402
 from benchmarks.full_decode import FullDecoder  # noqa: E402
 from benchmarks.photos import SIZES, photo_files  # noqa: E402
 from benchmarks.serving import (  # noqa: E402
@@ -36,7 +39,7 @@ from benchmarks.serving import (  # noqa: E402
     throughput,
 )
 from benchmarks.side_by_side import compared  # noqa: E402
-from benchmarks.stages import MC_SAMPLES, stage_times  # noqa: E402
+from benchmarks.stages import DEEP_NET, MC_SAMPLES, stage_times  # noqa: E402
 from benchmarks.ways import answering, reduced_decode, straightforward  # noqa: E402
 from handlers.predictor import Predictor  # noqa: E402
 from lifecycle.torchserve import archive_version  # noqa: E402
@@ -57,10 +60,16 @@ def main() -> None:
     """Measure, print, write the report."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--train", nargs="+", type=Path, metavar="DIR", help="time a training too")
+    parser.add_argument("--write-costs", type=Path, metavar="CSV", help="cost of each feature only")
     arguments = parser.parse_args()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     FOLDER.mkdir(parents=True, exist_ok=True)
+    if arguments.write_costs:
+        costs = feature_costs(photo_files(FOLDER, HD))
+        write_costs(costs, arguments.write_costs)
+        print(costs.table())
+        return
     begun = time.monotonic()
     archive, models = measured_archive(FOLDER)
     with tempfile.TemporaryDirectory(prefix="pm25-bench-") as scratch:
@@ -68,14 +77,17 @@ def main() -> None:
         rows, stages = measure_estimate(predictor)
         rows += measure_serving(archive, Path(scratch))
         cached = cached_extraction_seconds(Path(scratch), CACHED_PHOTOS)
+    costs = feature_costs(photo_files(FOLDER, HD))
     rows += [Measurement(budgets.CACHED, cached), measure_training(arguments.train or ())]
     print(f"Models: {models}. Load of this machine: {os.getloadavg()[0]:.1f}\n")
     print(budget_table(rows))
     print("\nThe time of one answer, in place [ms]\n" + stage_table(stages))
+    print("\nThe cost of the features of one photo, in place [µs]\n" + costs.table())
     report = {
         "models": models,
         "budgets": [row.as_json() for row in rows],
         "stages_ms": stages,
+        "feature_costs": costs.as_json(),
     }
     REPORT.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"\n{time.monotonic() - begun:.0f} s; also in {REPORT}")
@@ -105,7 +117,7 @@ def measure_estimate(
     return [
         *(Measurement(budget, it.ratio, str(it)) for budget, it in comparisons.items()),
         Measurement(budgets.MC_SAMPLES, stages[HD.name][MC_SAMPLES]),
-        Measurement(budgets.DEEP_NET, None, "no deep net in this version"),
+        Measurement(budgets.DEEP_NET, stages[HD.name][DEEP_NET]),
     ], stages
 
 

@@ -12,12 +12,9 @@ from pathlib import Path
 from statistics import median
 from unittest.mock import patch
 
-import numpy as np
-from numpy.typing import NDArray
-
 from benchmarks.cpu_time import timed
-from features import extractor
-from features.light import Light, light_of
+from benchmarks.planes import geometry_with_zones, light_with_planes
+from features import deep, extractor
 from features.pipeline import FeaturePipeline
 from features.quality import ImageQualityValidator
 from handlers import predictor as answering
@@ -26,8 +23,12 @@ from handlers.perceptron import Perceptron
 from handlers.predictor import Predictor
 
 MC_SAMPLES = "100 Monte Carlo samples"
-_FAMILIES = tuple(family.name for family in extractor.ScientificFeatureExtractor.families)
-_PLANES = ("channels", "quarter", "saturation", "luminance_code", "lightness_code", "grey")
+DEEP_NET = deep.FAMILY.name
+_FAMILIES = tuple(
+    family.name
+    for family in extractor.ScientificFeatureExtractor.families
+    if family.name != DEEP_NET
+)
 
 
 def stage_times(predictor: Predictor, photos: Sequence[Path], rounds: int) -> dict[str, float]:
@@ -51,8 +52,8 @@ def _stages(
     places: list[tuple[object, str, str]] = [
         (answering, "decode_photo", "decode"),
         (ImageQualityValidator, "validate", "quality"),
-        (extractor, "picture_geometry", "sky"),
         *((getattr(extractor, name), f"{name}_features", name) for name in _FAMILIES),
+        (deep.DeepFeatureExtractor, "extract", DEEP_NET),
         (FeaturePipeline, "transform", "pipeline"),
         (BayesianNeuralNetwork, "predict", MC_SAMPLES),
         (ensemble.xgboost, "inplace_predict", "XGBoost"),
@@ -60,14 +61,7 @@ def _stages(
         (Perceptron, "predict", "perceptron"),
         (answering, "applicability", "applicability"),
     ]
-    yield patch.object(answering, "light_of", timed(_all_planes, spent["light"]))
+    yield patch.object(answering, "light_of", timed(light_with_planes, spent["light"]))
+    yield patch.object(extractor, "picture_geometry", timed(geometry_with_zones, spent["geometry"]))
     for owner, attribute, name in places:
         yield patch.object(owner, attribute, timed(getattr(owner, attribute), spent[name]))
-
-
-def _all_planes(pixels: NDArray[np.uint8]) -> Light:
-    """Every plane at once, so that none is counted to the family that asks for it first."""
-    light = light_of(pixels)
-    for plane in _PLANES:
-        getattr(light, plane)
-    return light
