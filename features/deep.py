@@ -13,9 +13,11 @@ shadows, contrast and colour.
 Kernels are mirror-symmetric, so a mirrored picture gives the mirrored map. Weights, and what one
 layer hands to the next, are whole numbers so small that float32 sums their products without
 rounding: in any order, with any library, on any processor the map is the same to the last bit
-(the logistic function of g aside). The optical depth is
-that of the line of sight, β·d: it ranks photos of one view by their haze, and grows with the
-distance of what stands in the view as well.
+(the logistic function of g aside).
+
+The optical depth is that of the line of sight, β·d: it ranks photos of one view by their haze, and
+grows with the distance of what stands in the view as well. Belt and mean ask no geometry and rise
+with any added haze; the bands follow the skyline, which heavy haze moves.
 """
 
 from __future__ import annotations
@@ -203,7 +205,7 @@ class DeepFeatureExtractor:
             x = functional.conv2d(x, head.weight, head.bias).mul_(head.scale)
             depth, logit = x[0].contiguous().numpy()
         np.clip(depth, *_LOG_DEPTHS, out=depth)
-        ground = 1 / (1 + np.exp(-logit))
+        ground = 0.5 + 0.5 * np.tanh(0.5 * logit)  # the logistic function; cannot overflow
         return TransmissionMap(depth, ground)
 
 
