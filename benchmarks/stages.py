@@ -19,6 +19,7 @@ from features.pipeline import FeaturePipeline
 from features.quality import ImageQualityValidator
 from handlers import predictor as answering
 from handlers.bayesian import BayesianNeuralNetwork
+from handlers.boosted_trees import BoostedTrees
 from handlers.perceptron import Perceptron
 from handlers.predictor import Predictor
 
@@ -56,7 +57,7 @@ def _stages(
         (deep.DeepFeatureExtractor, "extract", DEEP_NET),
         (FeaturePipeline, "transform", "pipeline"),
         (BayesianNeuralNetwork, "predict", MC_SAMPLES),
-        (ensemble.xgboost, "inplace_predict", "XGBoost"),
+        (BoostedTrees, "predict", "XGBoost"),
         (ensemble.lightgbm, "predict", "LightGBM"),
         (Perceptron, "predict", "perceptron"),
         (answering, "applicability", "applicability"),
