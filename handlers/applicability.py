@@ -7,11 +7,10 @@ feature that the learners read whether the training data ever showed such a valu
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from features.errors import ArtifactError
 from features.metadata import PhotoMetadata
@@ -85,9 +84,9 @@ def share_outside(features: Mapping[str, float], statistics: TrainingStatistics)
     outside = [
         not quantiles[low] <= features[name] <= quantiles[high]
         for name, quantiles in statistics.feature_quantiles.items()
-        if np.isfinite(features.get(name, np.nan))
+        if math.isfinite(features.get(name, math.nan))
     ]
-    return float(np.mean(outside)) if outside else 1.0
+    return sum(outside) / len(outside) if outside else 1.0
 
 
 def applicability(
@@ -123,7 +122,7 @@ def applicability(
             "Without time and place the height of the sun is unknown.",
             "Send captured_at with its offset, lat and lon.",
         )
-    elevation = features.get("sun_elevation_deg", np.nan)
+    elevation = features.get("sun_elevation_deg", math.nan)
     if elevation < NIGHT_SUN_ELEVATION_DEG:
         warn(
             "night",
