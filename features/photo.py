@@ -23,11 +23,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
 from PIL.PngImagePlugin import PngImageFile
 from PIL.WebPImagePlugin import WebPImageFile
 
 from features.errors import PhotoError
+from features.jpeg import read_jpeg_header
 
 WORKING_SIDE = 640  # long side of the picture that all features read [px]
 MAX_BYTES = 32 * 1024**2
@@ -37,7 +37,6 @@ _BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16  # of variance 1 px²
 _BILINEAR_BLUR = 1 / 6  # variance of bilinear interpolation, mean over its phases [px²]
 
 _READERS: dict[str, type[ImageFile]] = {
-    "image/jpeg": JpegImageFile,
     "image/png": PngImageFile,
     "image/webp": WebPImageFile,
 }
@@ -223,25 +222,37 @@ def _check_aspect_ratio(width: int, height: int) -> None:
 
 
 def _read_header(data: bytes, media_type: str) -> tuple[int, int, Image.Exif]:
-    """Width and height as stored [px], and EXIF, without decoding a pixel.
-
-    Pillow's readers are called directly: `Image.open` would try every format it knows, and warn
-    about large pictures before we can refuse them.
-    """
-    exif = Image.Exif()
-    try:
-        with _READERS[media_type](BytesIO(data)) as image:
-            width, height = image.size
-            raw_exif = image.info.get("exif", b"")
-    except Exception as error:  # a hostile header makes Pillow raise what it does not document
-        raise _corrupt(f"The header cannot be read ({error}).") from None
+    """Width and height as stored [px], and EXIF, without decoding a pixel."""
+    width, height, raw_exif = (
+        _jpeg_header(data) if media_type == "image/jpeg" else _pillow_header(data, media_type)
+    )
     if width < 1 or height < 1:
         raise _corrupt(f"The header announces {width} × {height} pixels.")
+    exif = Image.Exif()
     try:
         exif.load(raw_exif)
     except Exception:  # damaged EXIF does not spoil the picture
         exif = Image.Exif()
     return width, height, exif
+
+
+def _jpeg_header(data: bytes) -> tuple[int, int, bytes]:
+    """Pillow's reader takes 0.1 ms longer: it reads every table."""
+    header = read_jpeg_header(data)
+    if header is None:
+        raise _corrupt("The header cannot be read (no picture begins).")
+    return header.width, header.height, header.exif
+
+
+def _pillow_header(data: bytes, media_type: str) -> tuple[int, int, bytes]:
+    """Pillow's readers are called directly: `Image.open` would try every format it knows, and warn
+    about large pictures before we can refuse them.
+    """
+    try:
+        with _READERS[media_type](BytesIO(data)) as image:
+            return *image.size, image.info.get("exif", b"")
+    except Exception as error:  # a hostile header makes Pillow raise what it does not document
+        raise _corrupt(f"The header cannot be read ({error}).") from None
 
 
 def _webp_size(data: bytes) -> tuple[int, int]:
@@ -272,21 +283,10 @@ def _is_complete(data: bytes, media_type: str) -> bool:
 def _jpeg_is_complete(data: bytes) -> bool:
     """Whether an end-of-image marker follows the first start of scan.
 
-    Segments are skipped by their length, so that the end of an EXIF thumbnail does not count.
     What follows the end (padding, a second picture, the film of a 'motion photo') does not matter.
     """
-    position = 2
-    while position + 4 <= len(data):
-        marker = data[position + 1]
-        if data[position] != 0xFF or marker == 0xFF:
-            position += 1
-        elif marker == 0xDA:
-            return data.rfind(b"\xff\xd9", position) > 0
-        elif marker <= 0x01 or 0xD0 <= marker <= 0xD9:
-            position += 2
-        else:
-            position += 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    return False
+    header = read_jpeg_header(data)
+    return header is not None and data.rfind(b"\xff\xd9", header.scan) > 0
 
 
 def _decode(data: bytes, media_type: str, width: int, height: int) -> NDArray[np.uint8]:

@@ -1,0 +1,85 @@
+"""The header of a JPEG, held against Pillow's reader and against files that are none."""
+
+from __future__ import annotations
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from features.jpeg import read_jpeg_header, segments
+from tests.landscape import DATASETS
+
+
+def saved(width: int, height: int, mode: str = "RGB", **how: object) -> bytes:
+    pixels = np.random.default_rng(width * height).integers(0, 256, (height, width, 3))
+    file = BytesIO()
+    Image.fromarray(pixels.astype(np.uint8)).convert(mode).save(file, "JPEG", **how)
+    return file.getvalue()
+
+
+def exif_bytes(thumbnail: bytes = b"") -> bytes:
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "maker", 6
+    return exif.tobytes() + thumbnail
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    width=st.integers(1, 60),
+    height=st.integers(1, 60),
+    mode=st.sampled_from(["RGB", "L", "CMYK"]),
+    progressive=st.booleans(),
+    thumbnail=st.booleans(),
+)
+def test_size_and_exif_are_those_that_pillow_reads(
+    width: int, height: int, mode: str, progressive: bool, thumbnail: bool
+) -> None:
+    exif = exif_bytes(saved(7, 9) if thumbnail else b"")
+    data = saved(width, height, mode, progressive=progressive, exif=exif)
+    header = read_jpeg_header(data)
+    assert header is not None
+    with Image.open(BytesIO(data)) as image:
+        assert (header.width, header.height) == image.size == (width, height)
+        assert header.exif == image.info["exif"] == exif
+    assert data[header.scan - 4 : header.scan - 2] == b"\xff\xda"
+
+
+def test_real_photos_have_the_header_that_pillow_reads() -> None:
+    files = sorted(DATASETS.rglob("*.jpg"))[::40]
+    if not files:
+        pytest.skip("the data sets are not here")
+    for file in files:
+        data = file.read_bytes()
+        header = read_jpeg_header(data)
+        assert header is not None
+        with Image.open(BytesIO(data)) as image:
+            assert (header.width, header.height) == image.size
+            assert header.exif == image.info.get("exif", b"")
+
+
+def test_padding_and_markers_without_a_length_are_passed_over() -> None:
+    data = saved(20, 10)
+    padded = data[:2] + b"\xff\xff\xff\x01\xff\xd0" + data[2:]
+    assert read_jpeg_header(padded) is not None
+    assert [m for m, *_ in segments(padded)] == [m for m, *_ in segments(data)]
+
+
+@pytest.mark.parametrize("kept", range(0, 620, 20))
+def test_a_file_cut_before_its_scan_has_no_header(kept: int) -> None:
+    data = saved(20, 10)
+    header = read_jpeg_header(data)
+    assert header is not None
+    cut = data[: min(kept, header.scan - 4)]
+    assert read_jpeg_header(cut) is None
+
+
+@given(st.binary(max_size=200), st.integers(0, 400), st.binary(max_size=8))
+@settings(max_examples=200)
+def test_no_bytes_raise(noise: bytes, at: int, patch: bytes) -> None:
+    data = saved(20, 10)
+    read_jpeg_header(b"\xff\xd8" + noise)
+    read_jpeg_header(data[:at] + patch + data[at + len(patch) :])
