@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import log2
 
 import numpy as np
 from numpy.typing import NDArray
 
+from features.jpeg import segments
 from features.photo import Photo
 
 # ITU-T T.81 (1992), table K.1, row by row.
@@ -36,7 +38,7 @@ _FACTORS = np.where(QUALITIES < 50, 5000 // QUALITIES, 200 - 2 * QUALITIES)
 _TABLES = np.clip((_FACTORS[:, None] * _ANNEX_K_LUMINANCE[_ZIGZAG] + 50) // 100, 1, 255)
 _LOG_TABLES = np.log(_TABLES)
 
-_START_OF_SCAN, _QUANTISATION_TABLES = 0xDA, 0xDB
+_QUANTISATION_TABLES = 0xDB
 
 
 @dataclass(frozen=True)
@@ -87,24 +89,20 @@ def jpeg_quality(table: NDArray[np.int64]) -> int:
 
     Nearest by the mean of |ln| ratios; the higher of two.
     """
+    return _nearest_quality(tuple(table.tolist()))
+
+
+@lru_cache(maxsize=256)  # an app or a camera saves all its photos with a table or two
+def _nearest_quality(table: tuple[int, ...]) -> int:
     distance = np.abs(_LOG_TABLES - np.log(np.maximum(table, 1))).sum(axis=1)
     return int(QUALITIES[::-1][np.argmin(distance[::-1])])
 
 
 def _luminance_tables(data: bytes) -> Iterator[NDArray[np.int64]]:
     """The tables with the number 0 in front of the first scan of a JPEG, each (64,)."""
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == _START_OF_SCAN:
-            return
-        if marker == 0xFF or marker <= 0x01 or 0xD0 <= marker <= 0xD9:  # padding; no length follows
-            position += 1 if marker == 0xFF else 2
-            continue
-        end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    for marker, start, end in segments(data):
         if marker == _QUANTISATION_TABLES:
-            yield from _tables_of_segment(data[position + 4 : end])
-        position = end
+            yield from _tables_of_segment(data[start:end])
 
 
 def _tables_of_segment(segment: bytes) -> Iterator[NDArray[np.int64]]:
