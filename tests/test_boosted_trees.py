@@ -1,9 +1,10 @@
-"""Trees descended together give what XGBoost gives."""
+"""Trees descended together give what XGBoost and LightGBM give."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pytest
 import xgboost
@@ -26,7 +27,7 @@ def fitted(seed: int, rounds: int, depth: int, columns: int = 6, **more: Any) ->
 def test_estimates_are_those_of_xgboost(seed: int, rounds: int, depth: int) -> None:
     booster = fitted(seed, rounds, depth)
     X = np.random.default_rng(seed + 1).normal(size=(50, 6)).round(1) * 1.5
-    trees = BoostedTrees.of(booster)
+    trees = BoostedTrees.of_xgboost(booster)
     assert trees.depth <= depth
     np.testing.assert_allclose(trees.predict(X), booster.inplace_predict(X), rtol=1e-5, atol=1e-5)
 
@@ -44,12 +45,43 @@ def test_any_regressor_will_do(more: dict[str, Any]) -> None:
     booster = fitted(3, 10, 4, **more)
     X = np.random.default_rng(4).normal(size=(100, 6))
     np.testing.assert_allclose(
-        BoostedTrees.of(booster).predict(X), booster.inplace_predict(X), rtol=1e-5, atol=1e-5
+        BoostedTrees.of_xgboost(booster).predict(X),
+        booster.inplace_predict(X),
+        rtol=1e-5,
+        atol=1e-5,
     )
 
 
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10_000), rounds=st.integers(1, 30), leaves=st.integers(2, 20))
+def test_estimates_are_those_of_lightgbm(seed: int, rounds: int, leaves: int) -> None:
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(200, 6)).round(1)
+    y = X[:, 0] * X[:, 1] + rng.normal(size=200) + 3.0
+    parameters = {"num_leaves": leaves, "min_data_in_leaf": 5, "verbosity": -1, "num_threads": 1}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(X, y), num_boost_round=rounds)
+    thresholds = [
+        node["threshold"]
+        for tree in booster.dump_model()["tree_info"]
+        # LightGBM takes numbers of less than 1e-35 for 0.
+        if abs((node := tree["tree_structure"]).get("threshold", 0.0)) > 1e-30
+    ]
+    asked = rng.normal(size=(50, 6)) * 1.5
+    asked[: len(thresholds)] = np.array(thresholds[:50])[:, None]  # at most: the first child
+    trees = BoostedTrees.of_lightgbm(booster)
+    np.testing.assert_allclose(trees.predict(asked), booster.predict(asked), rtol=1e-12)
+
+
+def test_a_lightgbm_without_a_split_has_trees_of_one_leaf() -> None:
+    X = np.zeros((50, 3))
+    parameters = {"verbosity": -1, "num_threads": 1}
+    booster = lightgbm.train(parameters, lightgbm.Dataset(X, np.arange(50.0)), num_boost_round=3)
+    trees = BoostedTrees.of_lightgbm(booster)
+    np.testing.assert_allclose(trees.predict(X), booster.predict(X), rtol=1e-12)
+
+
 def test_a_row_alone_and_in_a_batch_is_the_same_to_the_bit() -> None:
-    trees = BoostedTrees.of(fitted(5, 20, 3))
+    trees = BoostedTrees.of_xgboost(fitted(5, 20, 3))
     X = np.random.default_rng(6).normal(size=(30, 6))
     alone = np.concatenate([trees.predict(X[k : k + 1]) for k in range(len(X))])
     np.testing.assert_array_equal(trees.predict(X), alone)
@@ -60,5 +92,5 @@ def test_a_saved_model_has_the_same_trees(tmp_path_factory: pytest.TempPathFacto
     booster = fitted(7, 20, 3)
     booster.save_model(path)
     X = np.random.default_rng(8).normal(size=(30, 6))
-    again = BoostedTrees.of(xgboost.Booster({"nthread": 1}, model_file=path))
-    np.testing.assert_array_equal(again.predict(X), BoostedTrees.of(booster).predict(X))
+    again = BoostedTrees.of_xgboost(xgboost.Booster({"nthread": 1}, model_file=path))
+    np.testing.assert_array_equal(again.predict(X), BoostedTrees.of_xgboost(booster).predict(X))
