@@ -10,10 +10,11 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,20 @@ SPLITS: dict[str, Callable[[Sequence[LabelledPhoto]], list[Fold]]] = {
     "unseen_sites": splits.unseen_sites,
     "random": splits.random,
 }
+
+
+class HeldOut(NamedTuple):
+    """One fold to be fitted and answered.
+
+    table     all rows; those of `fold.train` are fitted on, those of `fold.test` answered
+    rendered  what teaches beside them, or None
+    """
+
+    table: TrainingTable
+    fold: Fold
+    seed: int
+    feature_set: str
+    rendered: TrainingTable | None
 
 
 @dataclass(frozen=True)
@@ -56,18 +71,16 @@ def cross_validate(
     how many. `progress` wraps the finished folds and is told their number.
     """
     variants = variant_columns(photo_names)
-    sessions = table.sessions
     tasks = [
         _Task(split, variant, fold)
-        for split, folds_of in SPLITS.items()
-        for fold in folds_of(table.photos)
-        if len(np.unique(sessions[fold.train])) > 1  # of one session nothing can be held out
+        for split in SPLITS
+        for fold in folds_of(split, table)
         for variant in variants
     ]
     tables = {variant: table.with_columns(columns) for variant, columns in variants.items()}
     fits = [
         # Weather and sun alone have nothing to learn from a picture.
-        (
+        HeldOut(
             tables[t.variant],
             t.fold,
             seed,
@@ -77,22 +90,27 @@ def cross_validate(
         for t in tasks
     ]
     pooled: dict[tuple[str, str], list[tuple[NDArray[np.int64], Predictions]]] = {}
-    done = progress(_side_by_side(fits, jobs), len(tasks))
+    done = progress(side_by_side(fits, jobs), len(tasks))
     for task, predictions in zip(tasks, done, strict=True):
         pooled.setdefault((task.split, task.variant), []).append((task.fold.test, predictions))
     scores: dict[str, dict[str, dict[str, object]]] = {split: {} for split in SPLITS}
     for (split, variant), parts in pooled.items():
         rows = np.concatenate([test for test, _ in parts])
         photos = [table.photos[int(i)] for i in rows]
-        scores[split][variant] = score_block(photos, _together([p for _, p in parts]))
+        scores[split][variant] = score_block(photos, together([p for _, p in parts]))
     return scores
 
 
-_Fit = tuple[TrainingTable, Fold, int, str, TrainingTable | None]
+def folds_of(split: str, table: TrainingTable) -> list[Fold]:
+    """The folds of a split that can be fitted: of one session nothing can be held out."""
+    sessions = table.sessions
+    return [
+        fold for fold in SPLITS[split](table.photos) if len(np.unique(sessions[fold.train])) > 1
+    ]
 
 
-def _side_by_side(fits: Sequence[_Fit], jobs: int) -> Iterator[Predictions]:
-    """Predictions of each fit, in order.
+def side_by_side(fits: Iterable[HeldOut], jobs: int) -> Iterator[Predictions]:
+    """Predictions for the test rows of each fit, in order; a fit is asked for when its turn comes.
 
     Not joblib's processes: the learners' memory grows, joblib's workers take that for a leak, end
     themselves, and now and then one of them takes the pool with it (docs/LOG.md).
@@ -100,10 +118,16 @@ def _side_by_side(fits: Sequence[_Fit], jobs: int) -> Iterator[Predictions]:
     if jobs == 1:
         yield from (_held_out(*fit) for fit in fits)
         return
+    under_way: deque[Future[Predictions]] = deque()
     with ProcessPoolExecutor(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
     ) as pool:
-        yield from pool.map(_held_out, *zip(*fits, strict=True))
+        for fit in fits:
+            under_way.append(pool.submit(_held_out, *fit))
+            if len(under_way) > 2 * jobs:  # enough that no process waits, few enough to hold
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
 
 
 def _end_with_parent() -> None:
@@ -131,11 +155,12 @@ def _held_out(
         lower=estimates.lower,
         upper=estimates.upper,
         quantiles=estimates.quantiles,
-        baseline=np.array([by_camera.get(camera or "", new_place) for camera in test.cameras]),
+        baseline=np.array([by_camera.get(photo.camera, new_place) for photo in test.photos]),
     )
 
 
-def _together(parts: Sequence[Predictions]) -> Predictions:
+def together(parts: Sequence[Predictions]) -> Predictions:
+    """All `parts`, one below the other."""
     return Predictions(
         pm25=np.concatenate([part.pm25 for part in parts]),
         lower=np.concatenate([part.lower for part in parts]),
