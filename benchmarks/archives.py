@@ -10,6 +10,7 @@ from pathlib import Path
 from features.errors import ArtifactError
 from features.extractor import ScientificFeatureExtractor
 from lifecycle.production import production_archive
+from training.altered_features import altered_features
 from training.artifact_folder import write_artifact
 from training.dataset import dataset_hash, read_dataset
 from training.extraction import extract_features
@@ -74,7 +75,9 @@ def _fitted_to_rendered_scenes(folder: Path) -> Path:
     dataset, extractor = read_dataset(scenes), ScientificFeatureExtractor()
     with FeatureStore(folder / "features.db") as store:
         rows = extract_features(dataset.rows, store, extractor)
-    table = training_table(dataset.rows, rows.matrix, rows.names).take(rows.kept)
+        kept = [dataset.rows[i] for i in rows.kept]
+        copies = altered_features(kept, store, extractor)
+    table = training_table(kept, rows.matrix[rows.kept], rows.names, copies)
     write_artifact(
         folder / "artifact",
         fit_estimator(table, seed=_SEED, feature_set=extractor.feature_set),

@@ -93,6 +93,7 @@ GROUPS: dict[str, tuple[Group, ...]] = {
 
 
 def groups_of(family: FeatureFamily) -> tuple[Group, ...]:
+    """The groups that the features of `family` are computed in; one where it names none."""
     return GROUPS.get(family.name, (Group(family.name, (), ""),))
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from features import (
     colour,
+    deep,
     frequency,
     gradient,
     haze,
@@ -36,6 +39,7 @@ class ScientificFeatureExtractor:
         texture.FAMILY,
         gradient.FAMILY,
         frequency.FAMILY,
+        deep.FAMILY,
     )
 
     @property
@@ -60,4 +64,11 @@ class ScientificFeatureExtractor:
             **texture.texture_features(light, geometry),
             **gradient.gradient_features(light, geometry),
             **frequency.frequency_features(light, geometry),
+            **_network().extract(light, geometry),
         }
+
+
+@cache
+def _network() -> deep.DeepFeatureExtractor:
+    """The network, read once a process and not sent along with every photo."""
+    return deep.DeepFeatureExtractor()

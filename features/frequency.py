@@ -207,9 +207,7 @@ FAMILY = FeatureFamily(
             )
             for short, long in OCTAVES
         ),
-        Feature(
-            "high_frequency_ratio", "1", "share of the power above 0.2 px-1", 0, FIELD, (0, 1)
-        ),
+        Feature("high_frequency_ratio", "1", "share of the power above 0.2 px-1", 0, FIELD, (0, 1)),
         *(
             Feature(
                 f"haar_energy_{size}px",

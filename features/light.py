@@ -128,9 +128,7 @@ def quarter_of(plane: NDArray[Code]) -> NDArray[Code]:
     if columns == plane.shape[1]:
         return _half(_half(plane[:rows]))
     left, right = plane[:rows, :columns], plane[:rows, -columns:]
-    means: NDArray[Code] = cv2.addWeighted(
-        _half(_half(left)), 0.5, _half(_half(right)), 0.5, 0.0
-    )
+    means: NDArray[Code] = cv2.addWeighted(_half(_half(left)), 0.5, _half(_half(right)), 0.5, 0.0)
     return means
 
 

@@ -33,7 +33,6 @@ WORKING_SIDE = 640  # long side of the picture that all features read [px]
 MAX_BYTES = 32 * 1024**2
 MAX_PIXELS = 64_000_000
 MAX_ASPECT_RATIO = 3.0
-_BINOMIAL = np.array([1, 4, 6, 4, 1]) / 16  # of variance 1 px²
 _BILINEAR_BLUR = 1 / 6  # variance of bilinear interpolation, mean over its phases [px²]
 
 _READERS: dict[str, type[ImageFile]] = {
@@ -82,20 +81,6 @@ class Photo:
     exposure_time_s: float | None = None
     f_number: float | None = None
     iso: float | None = None
-
-    @cached_property
-    def softened(self) -> NDArray[np.uint8]:
-        """`pixels` at the sharpness that all photos share, (H, W, 3): features are read from these.
-
-        A binomial kernel of variance 1 px². Without it cameras differ in sharpness more than air
-        does (a webcam's finest detail was three to four times that of an enlarged video frame),
-        and sharpness is what haze takes away; it also hides what is left of a JPEG's blocks. A
-        photo that was enlarged is soft as it is.
-        """
-        if max(self.original_width, self.original_height) < WORKING_SIDE:
-            return self.pixels
-        softened = cv2.sepFilter2D(self.pixels, -1, _BINOMIAL, _BINOMIAL)
-        return np.asarray(softened, dtype=np.uint8)
 
     @cached_property
     def sha256(self) -> str:

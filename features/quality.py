@@ -80,9 +80,8 @@ class ImageQualityValidator:
         self.min_side = min_side
 
     def validate(self, photo: Photo, light: Light) -> ImageValidationResult:
-        """The verdict on `photo`, whose planes, sharp or softened, are `light`. Never raises."""
+        """The verdict on `photo`, whose planes are `light`. Never raises."""
         grey = light.grey
-        sharp: NDArray[np.uint8] = cv2.cvtColor(photo.pixels, cv2.COLOR_RGB2GRAY)
         capture = capture_of(photo)
         checks = [
             self._size(capture),
@@ -91,11 +90,11 @@ class ImageQualityValidator:
             *_content_and_light(grey),
             *_clipping(grey[grey.shape[0] // 2 :]),
             _white_balance(light.srgb[grey.shape[0] // 2 :]),
-            _borders(sharp),
+            _borders(grey),
         ]
         if max(capture.width, capture.height) >= WORKING_SIDE:  # enlarged photos are always soft
-            checks.append(_blur(sharp[sharp.shape[0] // 2 :]))
-            checks.append(_upscaled(sharp[sharp.shape[0] // 2 :], capture))
+            checks.append(_blur(grey[grey.shape[0] // 2 :]))
+            checks.append(_upscaled(grey[grey.shape[0] // 2 :], capture))
         issues = sorted(
             (check.finding for check in checks if check.shortfall >= 1),
             key=lambda finding: finding.severity,

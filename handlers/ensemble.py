@@ -1,4 +1,4 @@
-"""The ensemble: XGBoost, LightGBM, a perceptron and the Bayesian mean, joined by a ridge stack.
+"""The ensemble: trees, a perceptron, the Bayesian mean and the physics path, in a ridge stack.
 
     ln PM2.5 = intercept + Σ_j a_j · member_j,   a_j ≥ 0
 
@@ -19,13 +19,15 @@ import numpy.typing as npt
 import xgboost
 
 from features.errors import ArtifactError
+from handlers.boosted_trees import BoostedTrees
 from handlers.perceptron import Perceptron
+from handlers.physics import PhysicsPath
 
 __all__ = ["MEMBERS", "EnsemblePrediction", "PM25EnsembleModel", "Stack"]
 
 FloatArray = npt.NDArray[np.float64]
 
-MEMBERS = ("xgboost", "lightgbm", "mlp", "bayesian")
+MEMBERS = ("xgboost", "lightgbm", "mlp", "bayesian", "physics")
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class EnsemblePrediction:
     """Estimate and members of each row.
 
     ln_pm25 (n,): the stack's estimate [ln ug m-3].
-    members (n, 4): the members' own, in the order of `MEMBERS` [ln ug m-3].
-    disagreement (n,): population standard deviation over the four members [ln ug m-3].
+    members (n, 5): the members' own, in the order of `MEMBERS` [ln ug m-3].
+    disagreement (n,): population standard deviation over the members [ln ug m-3].
     """
 
     ln_pm25: FloatArray
@@ -46,48 +48,54 @@ class EnsemblePrediction:
 class Stack:
     """The ridge meta-learner: one coefficient ≥ 0 for each of `MEMBERS`, and an intercept."""
 
-    coefficients: tuple[float, float, float, float]
+    coefficients: tuple[float, ...]
     intercept: float
 
     def predict(self, members: FloatArray) -> FloatArray:
-        """ln PM2.5 (n,) from the members' estimates (n, 4)."""
+        """ln PM2.5 (n,) from the members' estimates (n, 5)."""
         # A sum over the short axis, not BLAS: the same to the bit in a batch and alone.
         return np.asarray(self.intercept + (members * np.array(self.coefficients)).sum(axis=1))
 
 
 class PM25EnsembleModel:
-    """Four members and their stack; holds parameters, `predict`, `save` and `load`."""
+    """The members and their stack; holds parameters, `predict`, `save` and `load`."""
 
     def __init__(
         self,
         xgboost_booster: xgboost.Booster,
         lightgbm_booster: lightgbm.Booster,
         mlp: Perceptron,
+        physics: PhysicsPath,
         stack: Stack,
     ) -> None:
         self.xgboost = xgboost_booster
+        self.xgboost_trees = BoostedTrees.of_xgboost(xgboost_booster)
         self.lightgbm = lightgbm_booster
+        self.lightgbm_trees = BoostedTrees.of_lightgbm(lightgbm_booster)
         self.mlp = mlp
+        self.physics = physics
         self.stack = stack
 
     def predict(self, X: FloatArray, bayesian_mean: FloatArray) -> EnsemblePrediction:
         """Estimate of each row of X (n, k), given the Bayesian network's mean (n,) of the same."""
         members = np.column_stack(
             [
-                self.xgboost.inplace_predict(X),
-                self.lightgbm.predict(X, num_threads=1),
+                self.xgboost_trees.predict(X),
+                self.lightgbm_trees.predict(X),
                 self.mlp.predict(X),
                 bayesian_mean,
+                self.physics.predict(X),
             ]
         ).astype(np.float64)
         return EnsemblePrediction(self.stack.predict(members), members, members.std(axis=1))
 
     def save(self, folder: Path) -> None:
-        """Write xgboost.ubj, lightgbm.txt, mlp.safetensors, stack.json; same model, same bytes."""
+        """Write a file for each member and stack.json; same model, same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
         self.xgboost.save_model(folder / "xgboost.ubj")
         self.lightgbm.save_model(folder / "lightgbm.txt")
         self.mlp.save(folder / "mlp.safetensors")
+        self.physics.save(folder / "physics.json")
         stack = {
             "coefficients": dict(zip(MEMBERS, self.stack.coefficients, strict=True)),
             "intercept": self.stack.intercept,
@@ -99,12 +107,13 @@ class PM25EnsembleModel:
         """Read what `save` wrote. Raises ArtifactError when a file is missing or damaged."""
         try:
             stack = json.loads((folder / "stack.json").read_text(encoding="utf-8"))
-            first, second, third, fourth = (float(stack["coefficients"][name]) for name in MEMBERS)
+            coefficients = tuple(float(stack["coefficients"][name]) for name in MEMBERS)
             return cls(
                 xgboost.Booster({"nthread": 1}, model_file=folder / "xgboost.ubj"),
                 lightgbm.Booster(model_file=folder / "lightgbm.txt"),
                 Perceptron.load(folder / "mlp.safetensors"),
-                Stack((first, second, third, fourth), float(stack["intercept"])),
+                PhysicsPath.load(folder / "physics.json"),
+                Stack(coefficients, float(stack["intercept"])),
             )
         except (
             OSError,

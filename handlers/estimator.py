@@ -1,11 +1,12 @@
 """From feature rows to estimates with intervals.
 
-There are two situations, and a set of models for each, with the same parts:
+There are three situations, and a set of models for each, with the same parts:
 
-    new_place   the camera is unknown: judged by the photo as it is; intervals come from sites
-                that were held out as a whole
-    fixed_view  the camera has a reference: judged by how the photo differs from that camera's
-                usual one; intervals come from days that were held out
+    new_place         the camera is unknown: judged by the photo as it is; intervals come from
+                      sites that were held out as a whole
+    fixed_view        the camera has a reference: judged by how the photo differs from that
+                      camera's usual one by day; intervals come from days that were held out
+    fixed_view_night  the same with the sun below 5°: lamps, not airlight, make the picture
 
 Training scores this very object on its held-out folds, the server answers with it.
 """
@@ -24,6 +25,8 @@ from handlers.camera import CameraReference, load_cameras, save_cameras
 from handlers.expert import Expert, Judgement
 
 LEVEL = 0.9
+DAYLIGHT = 5.0  # least elevation of the sun [deg]; unknown counts as day
+SUN = "sun_elevation_deg"
 
 
 @dataclass(frozen=True)
@@ -47,11 +50,16 @@ class Estimates:
 
 @dataclass(frozen=True)
 class PM25Estimator:
-    """The fitted models of one archive; without known cameras there is no `fixed_view`."""
+    """The fitted models of one archive.
+
+    Without known cameras there is no `fixed_view`; without photos of theirs by night there is no
+    `fixed_view_night`, and `fixed_view` judges those as well.
+    """
 
     names: tuple[str, ...]
     new_place: Expert
     fixed_view: Expert | None
+    fixed_view_night: Expert | None
     cameras: Mapping[str, CameraReference]
 
     def knows(self, camera: str | None) -> bool:
@@ -70,30 +78,47 @@ class PM25Estimator:
             rows = seen_by == name
             if name and self.fixed_view is not None:
                 reference = self.cameras[str(name)]
-                judged = self.fixed_view.judge(reference.relative(X[rows], self.names))
-                _fill(result, rows, self.fixed_view, judged, reference)
+                relative = reference.relative(X, self.names)
+                night = rows & is_night(X, self.names)
+                if self.fixed_view_night is not None and night.any():
+                    judged = self.fixed_view_night.judge(relative[night])
+                    _fill(result, night, self.fixed_view_night, judged, reference)
+                    rows = rows & ~night
+                if rows.any():
+                    judged = self.fixed_view.judge(relative[rows])
+                    _fill(result, rows, self.fixed_view, judged, reference)
             else:
                 _fill(result, rows, self.new_place, self.new_place.judge(X[rows]), None)
         return result
 
     def save(self, folder: Path) -> None:
-        """Write both sets of models and the cameras into `folder`."""
+        """Write all sets of models and the cameras into `folder`."""
         self.new_place.save(folder / "new_place")
         if self.fixed_view is not None:
             self.fixed_view.save(folder / "fixed_view")
+        if self.fixed_view_night is not None:
+            self.fixed_view_night.save(folder / "fixed_view_night")
         save_cameras(self.cameras, folder / "cameras.json")
 
     @classmethod
     def load(cls, folder: Path) -> PM25Estimator:
         """Read what `save` wrote. Raises ArtifactError when a part is missing or damaged."""
         new_place = Expert.load(folder / "new_place")
-        fixed_view = folder / "fixed_view"
+        fixed_view, by_night = folder / "fixed_view", folder / "fixed_view_night"
         return cls(
             names=new_place.pipeline.names,
             new_place=new_place,
             fixed_view=Expert.load(fixed_view) if fixed_view.is_dir() else None,
+            fixed_view_night=Expert.load(by_night) if by_night.is_dir() else None,
             cameras=load_cameras(folder / "cameras.json"),
         )
+
+
+def is_night(X: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.bool_]:
+    """Which rows X (n, F) of the features `names` were seen with the sun below 5° (n,)."""
+    if SUN not in names:
+        return np.zeros(len(X), dtype=bool)
+    return np.asarray(X[:, list(names).index(SUN)] < DAYLIGHT)
 
 
 def _empty(n: int) -> Estimates:

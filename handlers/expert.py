@@ -1,7 +1,7 @@
 """One set of models: what turns standardised rows into ln PM2.5 with a spread and a table for it.
 
 X ─ FeaturePipeline ─┬─ BayesianNeuralNetwork ─┐
-                     └─ PM25EnsembleModel ─────┴─ ridge stack ─ mu, sigma ─ ConformalTable
+                     └─ PM25EnsembleModel ─────┴─ ridge stack ─ humidity ─ mu, sigma ─ conformal
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from features.pipeline import FeaturePipeline
 from handlers.bayesian import BayesianNeuralNetwork
 from handlers.conformal import ConformalTable, total_sigma
 from handlers.ensemble import PM25EnsembleModel
+from handlers.humidity import HumidityCorrection
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Expert:
     pipeline: FeaturePipeline
     ensemble: PM25EnsembleModel
     bayesian: BayesianNeuralNetwork
+    humidity: HumidityCorrection
     conformal: ConformalTable
 
     def judge(self, X: NDArray[np.float64]) -> Judgement:
@@ -49,7 +51,7 @@ class Expert:
         bayesian = self.bayesian.predict(Z)
         stack = self.ensemble.predict(Z, bayesian.mean)
         return Judgement(
-            mu=stack.ln_pm25,
+            mu=stack.ln_pm25 - self.humidity.growth(X, self.pipeline.names),
             sigma=total_sigma(bayesian.epistemic_sd, bayesian.aleatoric_sd, stack.disagreement),
             epistemic=np.hypot(bayesian.epistemic_sd, stack.disagreement),
             aleatoric=bayesian.aleatoric_sd,
@@ -61,6 +63,7 @@ class Expert:
         self.pipeline.save(folder / "pipeline.json")
         self.ensemble.save(folder)
         self.bayesian.save(folder / "bayesian.safetensors")
+        self.humidity.save(folder / "humidity.json")
         self.conformal.save(folder / "conformal.json")
 
     @classmethod
@@ -70,5 +73,6 @@ class Expert:
             pipeline=FeaturePipeline.load(folder / "pipeline.json"),
             ensemble=PM25EnsembleModel.load(folder),
             bayesian=BayesianNeuralNetwork.load(folder / "bayesian.safetensors"),
+            humidity=HumidityCorrection.load(folder / "humidity.json"),
             conformal=ConformalTable.load(folder / "conformal.json"),
         )

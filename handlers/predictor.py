@@ -83,7 +83,7 @@ class Predictor:
 
         Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
         """
-        light = light_of(photo.softened)
+        light = light_of(photo.pixels)
         verdict = ImageQualityValidator(min_side).validate(photo, light)
         if not verdict.is_valid:
             raise _refusal(verdict)

@@ -51,33 +51,39 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 
 @pytest.fixture(scope="session")
 def rendered_store(rendered: DataSet) -> Path:
-    """A feature store that knows every photo of `rendered`."""
+    """A feature store that knows every photo of `rendered`, and the altered copies."""
     from features.extractor import ScientificFeatureExtractor
+    from training.altered_features import altered_features
     from training.extraction import extract_features
     from training.feature_store import FeatureStore
 
     path = rendered.folder.parent / "features.db"
     with FeatureStore(path) as store:
-        extract_features(rendered.rows, store, ScientificFeatureExtractor(), progress=False)
+        extractor = ScientificFeatureExtractor()
+        extract_features(rendered.rows, store, extractor, progress=False)
+        altered_features(rendered.rows, store, extractor, progress=False)
     return path
 
 
 @pytest.fixture(scope="session")
 def table(rendered: DataSet, rendered_store: Path) -> TrainingTable:
-    """The rows of `rendered`."""
+    """The rows of `rendered`, with their altered copies."""
     from features.extractor import ScientificFeatureExtractor
+    from training.altered_features import altered_features
     from training.extraction import extract_features
     from training.feature_store import FeatureStore
     from training.table import training_table
 
     with FeatureStore(rendered_store) as store:
-        rows = extract_features(rendered.rows, store, ScientificFeatureExtractor(), progress=False)
-    return training_table(rendered.rows, rows.matrix, rows.names)
+        extractor = ScientificFeatureExtractor()
+        rows = extract_features(rendered.rows, store, extractor, progress=False)
+        copies = altered_features(rendered.rows, store, extractor, progress=False)
+    return training_table(rendered.rows, rows.matrix, rows.names, copies)
 
 
 @pytest.fixture(scope="session")
 def estimator(table: TrainingTable) -> PM25Estimator:
-    """Both sets of models, fitted on `table`."""
+    """All sets of models, fitted on `table`."""
     from features.extractor import ScientificFeatureExtractor
     from training.fit import fit_estimator
 

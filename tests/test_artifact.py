@@ -20,7 +20,7 @@ from training.table import TrainingTable
 FEATURE_SET = ScientificFeatureExtractor().feature_set
 MODELS = {
     *("pipeline.json", "xgboost.ubj", "lightgbm.txt", "mlp.safetensors", "stack.json"),
-    *("bayesian.safetensors", "conformal.json"),
+    *("bayesian.safetensors", "conformal.json", "physics.json", "humidity.json"),
 }
 
 
@@ -47,7 +47,9 @@ def flip(path: Path, position: int, bit: int) -> bytes:
 
 def test_it_holds_what_it_says_and_nothing_else(fitted_artifact: Path) -> None:
     held = set(sums(fitted_artifact))
-    models = {f"{place}/{name}" for place in ("new_place", "fixed_view") for name in MODELS}
+    places = ["new_place", "fixed_view"]
+    places += ["fixed_view_night"] if (fitted_artifact / "fixed_view_night").is_dir() else []
+    models = {f"{place}/{name}" for place in places for name in MODELS}
     assert held == models | {
         *("cameras.json", "statistics.json", "schema.json", "training_photos.txt"),
         *("scores.json", "model_card.md", "golden/vectors.json"),

@@ -12,8 +12,13 @@ import pytest
 from features.errors import ArtifactError
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from handlers.camera import NORMAL_SPAN, CameraReference, load_cameras, save_cameras
+from handlers.estimator import is_night
 from training.calibration import session_weights
-from training.camera_reference import LEAST_SESSIONS, fit_camera_references, relative_rows
+from training.camera_reference import (
+    LEAST_SESSIONS,
+    fit_camera_references,
+    relative_to_references,
+)
 from training.table import TrainingTable
 
 REFERENCE = CameraReference(
@@ -85,7 +90,9 @@ def test_a_reference_is_the_usual_photo_and_the_usual_dust(table: TrainingTable)
         assert not {*SUN_FEATURES, *WEATHER_FEATURES} & set(reference.quantiles)
         below = session_weights(own.sessions)[own.ln_pm25 <= reference.shift].sum()
         assert 0.5 <= below / LEAST_SESSIONS <= 0.6
-        column = own.X[:, own.names.index("sky_fraction")]
+        by_day = ~is_night(own.X, own.names)
+        assert by_day.any()
+        column = own.X[by_day, own.names.index("sky_fraction")]
         assert reference.quantiles["sky_fraction"] == pytest.approx(
             np.quantile(column, (0.05, 0.5, 0.95))
         )
@@ -93,14 +100,35 @@ def test_a_reference_is_the_usual_photo_and_the_usual_dust(table: TrainingTable)
 
 def test_each_row_is_relative_to_its_own_camera(table: TrainingTable) -> None:
     references = fit_camera_references(table, "set")
-    relative = relative_rows(table.X, table.names, table.cameras, references)
+    relative = relative_to_references(table, references).X
     around = [table.names.index(name) for name in (*SUN_FEATURES, *WEATHER_FEATURES)]
     np.testing.assert_array_equal(relative[:, around], table.X[:, around])
     unknown = np.array([camera is None for camera in table.cameras])
     assert unknown.any()
     np.testing.assert_array_equal(relative[unknown], table.X[unknown])
     for camera in references:
-        seen = np.array([c == camera for c in table.cameras])
+        seen = np.array([c == camera for c in table.cameras]) & ~is_night(table.X, table.names)
         photo_features = np.delete(relative[seen], around, axis=1)
         medians = np.nanmedian(photo_features[:, ~np.isnan(photo_features).all(axis=0)], axis=0)
         np.testing.assert_allclose(medians, 0.0, atol=1e-9)
+
+
+def test_copies_are_relative_to_the_camera_of_their_photo(table: TrainingTable) -> None:
+    references = fit_camera_references(table, "set")
+    relative = relative_to_references(table, references)
+    assert np.isfinite(table.copies).any()
+    for row in table.with_copies[::5]:
+        camera = table.cameras[row]
+        own = table.copies[row]
+        expected = references[camera].relative(own, table.names) if camera else own
+        np.testing.assert_array_equal(relative.copies[row], expected)
+    np.testing.assert_array_equal(relative.with_copies, table.with_copies)
+
+
+def test_a_camera_that_saw_only_nights_is_known_by_its_nights(table: TrainingTable) -> None:
+    own = table.take(np.flatnonzero([camera is not None for camera in table.cameras]))
+    X = own.X.copy()
+    X[:, own.names.index("sun_elevation_deg")] = -20.0
+    at_night = fit_camera_references(replace(own, X=X), "set")
+    X[:, own.names.index("sun_elevation_deg")] = 40.0
+    assert at_night == fit_camera_references(replace(own, X=X), "set")

@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 from features.errors import ArtifactError
 from features.metadata import PhotoMetadata
 from features.meteorology import WEATHER_FEATURES
-from handlers.estimator import Estimates, PM25Estimator
+from handlers.estimator import DAYLIGHT, SUN, Estimates, PM25Estimator, is_night
 from handlers.expert import Expert
+from handlers.humidity import GROWTH
+from training.alterations import ALTERATIONS
 from training.fit import fit_estimator
 from training.splits import run_names
 from training.table import TrainingTable
@@ -38,6 +40,13 @@ def assert_plausible(estimates: Estimates) -> None:
     assert np.all(estimates.lower <= estimates.pm25)
     assert np.all(estimates.pm25 <= estimates.upper)
     assert np.all(np.diff(estimates.quantiles, axis=1) >= 0)
+
+
+def sets_of_models(estimator: PM25Estimator) -> int:
+    return sum(
+        models is not None
+        for models in (estimator.new_place, estimator.fixed_view, estimator.fixed_view_night)
+    )
 
 
 def as_unknown(table: TrainingTable) -> list[None]:
@@ -116,7 +125,7 @@ def test_a_known_camera_is_judged_against_itself(
     assert estimator.knows(known)
     assert not estimator.knows("never seen") and not estimator.knows(None)
     seen = np.array([camera == known for camera in table.cameras])
-    X = table.X[seen]
+    X = table.X[seen & ~is_night(table.X, table.names)]
     by_itself = estimator.estimate(X, [known] * len(X))
     as_new = estimator.estimate(X, [None] * len(X))
     assert_the_same(as_new, estimator.estimate(X, ["never seen"] * len(X)))
@@ -182,7 +191,7 @@ def test_what_was_saved_answers_the_same(
 def test_without_known_cameras_there_is_one_set_of_models(
     estimator: PM25Estimator, table: TrainingTable, tmp_path: Path
 ) -> None:
-    alone = replace(estimator, fixed_view=None, cameras={})
+    alone = replace(estimator, fixed_view=None, fixed_view_night=None, cameras={})
     alone.save(tmp_path)
     assert not (tmp_path / "fixed_view").exists()
     loaded = PM25Estimator.load(tmp_path)
@@ -196,7 +205,7 @@ def test_without_known_cameras_there_is_one_set_of_models(
     "part",
     [
         *("pipeline.json", "xgboost.ubj", "lightgbm.txt", "mlp.safetensors", "stack.json"),
-        *("bayesian.safetensors", "conformal.json"),
+        *("physics.json", "bayesian.safetensors", "humidity.json", "conformal.json"),
     ],
 )
 def test_a_part_that_is_missing_is_named(fitted_artifact: Path, tmp_path: Path, part: str) -> None:
@@ -231,12 +240,15 @@ def test_no_weather_does_not_mean_the_places_that_have_none(table: TrainingTable
     day, known = rng.normal(0.0, 0.5, 300), sites < 2
     photo = day + rng.normal(0.0, 0.6, 300)
     weather = np.where(known, day, np.nan) + rng.normal(0.0, 0.5, (len(WEATHER_FEATURES), 300))
+    weather[WEATHER_FEATURES.index(GROWTH)] = np.exp(np.abs(weather[0]))
     nobody = replace(table.photos[0], metadata=PhotoMetadata())
+    names = ("haze", *WEATHER_FEATURES)
     hazy = TrainingTable(
-        ("haze", *WEATHER_FEATURES),
+        names,
         np.column_stack([photo, *weather]),
         25.0 * np.where(known, 2.0, 1.0) * np.exp(day),
         tuple(replace(nobody, site=f"{s}", session=f"{i}") for i, s in enumerate(sites)),
+        np.full((300, len(ALTERATIONS), len(names)), np.nan),
     )
     fitted = fit_estimator(hazy, seed=1, feature_set="drawn")
     hidden = np.column_stack([photo[known], np.full((150, len(WEATHER_FEATURES)), np.nan)])
@@ -253,7 +265,7 @@ def test_the_same_rows_and_seed_give_the_same_models(
     estimator.save(tmp_path / "one")
     again.save(tmp_path / "two")
     files = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
-    assert len(files) == 15
+    assert len(files) == 9 * sets_of_models(estimator) + 1
     for path in files:
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert other.read_bytes() == path.read_bytes(), path.name
@@ -279,3 +291,101 @@ def test_a_camera_of_one_run_of_days_can_be_learned_from(table: TrainingTable) -
     )
     assert fitted.fixed_view is not None
     assert_plausible(fitted.estimate(table.X, table.cameras))
+
+
+def dusk_to_dawn(table: TrainingTable, *, camera: str) -> TrainingTable:
+    """Every other photo of `camera` by night, all others of the table by day."""
+    elevation = table.names.index(SUN)
+    X = table.X.copy()
+    X[:, elevation] = 40.0
+    own = np.flatnonzero([c == camera for c in table.cameras])
+    X[own[::2], elevation] = -15.0
+    return replace(table, X=X)
+
+
+@pytest.fixture(scope="module")
+def nights(table: TrainingTable) -> TrainingTable:
+    return dusk_to_dawn(table, camera=next(camera for camera in table.cameras if camera))
+
+
+@pytest.fixture(scope="module")
+def by_day_and_night(nights: TrainingTable) -> PM25Estimator:
+    return fit_estimator(nights, seed=1, feature_set="x")
+
+
+def test_known_cameras_have_models_of_their_own_for_the_night(
+    by_day_and_night: PM25Estimator, nights: TrainingTable
+) -> None:
+    models, (camera, *_) = by_day_and_night, [camera for camera in nights.cameras if camera]
+    assert models.fixed_view is not None and models.fixed_view_night is not None
+    rows = nights.X[np.array(nights.cameras) == camera][:4].copy()
+    reference = models.cameras[camera]
+    elevation = nights.names.index(SUN)
+    for sun, expert in (
+        (-15.0, models.fixed_view_night),
+        (DAYLIGHT - 0.01, models.fixed_view_night),
+        (DAYLIGHT, models.fixed_view),
+        (np.nan, models.fixed_view),  # unknown counts as day
+    ):
+        rows[:, elevation] = sun
+        judged = expert.judge(reference.relative(rows, nights.names))
+        np.testing.assert_allclose(
+            np.log(models.estimate(rows, [camera] * 4).pm25), reference.shift + judged.mu
+        )
+        as_new = models.new_place.judge(rows).mu
+        np.testing.assert_allclose(np.log(models.estimate(rows, [None] * 4).pm25), as_new)
+
+
+def test_day_and_night_in_one_batch_are_what_each_is_alone(
+    by_day_and_night: PM25Estimator, nights: TrainingTable
+) -> None:
+    batch = by_day_and_night.estimate(nights.X, nights.cameras)
+    assert_plausible(batch)
+    for i in range(0, len(nights), 5):
+        alone = by_day_and_night.estimate(nights.X[i : i + 1], [nights.cameras[i]])
+        for name, values in every(batch).items():
+            np.testing.assert_allclose(every(alone)[name][0], values[i], rtol=1e-9, err_msg=name)
+
+
+def test_all_three_sets_of_models_are_saved(
+    by_day_and_night: PM25Estimator, nights: TrainingTable, tmp_path: Path
+) -> None:
+    by_day_and_night.save(tmp_path)
+    loaded = PM25Estimator.load(tmp_path)
+    assert sets_of_models(loaded) == 3
+    assert_the_same(
+        loaded.estimate(nights.X, nights.cameras),
+        by_day_and_night.estimate(nights.X, nights.cameras),
+    )
+
+
+def test_without_models_for_the_night_those_of_the_day_judge_it(
+    by_day_and_night: PM25Estimator, nights: TrainingTable
+) -> None:
+    without = replace(by_day_and_night, fixed_view_night=None)
+    night = is_night(nights.X, nights.names)
+    cameras = [nights.cameras[i] for i in np.flatnonzero(night)]
+    told = without.estimate(nights.X[night], cameras)
+    assert_plausible(told)
+    assert not np.allclose(
+        told.pm25, by_day_and_night.estimate(nights.X[night], cameras).pm25, rtol=1e-6
+    )
+
+
+def test_a_table_without_copies_can_be_learned_from(table: TrainingTable) -> None:
+    without = replace(table, copies=np.full_like(table.copies, np.nan))
+    assert_plausible(
+        fit_estimator(without, seed=1, feature_set="x").estimate(table.X, table.cameras)
+    )
+
+
+def test_rendered_rows_teach_new_places_and_nothing_else(table: TrainingTable) -> None:
+    own, other = table.take(np.arange(40)), table.take(np.arange(40, 60))
+    alone = fit_estimator(own, seed=1, feature_set="x")
+    taught = fit_estimator(own, seed=1, feature_set="x", rendered=other)
+    known = next(iter(alone.cameras))
+    by_camera = [known] * len(table)
+    assert_the_same(taught.estimate(table.X, by_camera), alone.estimate(table.X, by_camera))
+    assert taught.new_place.conformal.n_sessions == alone.new_place.conformal.n_sessions == 20
+    strange = [estimator.estimate(table.X, as_unknown(table)).pm25 for estimator in (alone, taught)]
+    assert not np.allclose(strange[0], strange[1])

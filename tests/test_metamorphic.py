@@ -62,7 +62,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]
 
 
 def features_of(picture: NDArray[np.uint8]) -> dict[str, float]:
-    return ScientificFeatureExtractor().extract(light_of(photo_from_pixels(picture).softened))
+    return ScientificFeatureExtractor().extract(light_of(photo_from_pixels(picture).pixels))
 
 
 # What adds the haze -------------------------------------------------------------------------------

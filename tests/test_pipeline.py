@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from features.errors import ArtifactError
 from features.pipeline import Z_LIMIT, FeaturePipeline, as_matrix
+from tests.drawn_tables import drawn_table
 from training.selection import fit_pipeline
 
 NAMES = ("haze", "edges", "blue", "sun")
@@ -24,15 +25,8 @@ anything = st.floats(width=32)
 
 def fitted(X: np.ndarray, weights: np.ndarray | None = None) -> FeaturePipeline:
     """A pipeline that selects every column of X that is not constant."""
-    n = len(X)
-    return fit_pipeline(
-        X,
-        np.random.default_rng(9).normal(size=n),
-        np.ones(n) if weights is None else weights,
-        np.arange(n),
-        np.zeros(n, dtype=np.int64),
-        [f"f{i}" for i in range(X.shape[1])],
-    )
+    table = drawn_table(X, [f"f{i}" for i in range(X.shape[1])])
+    return fit_pipeline(table, np.ones(len(X)) if weights is None else weights)
 
 
 def with_gaps(n: int = 200, seed: int = 0) -> np.ndarray:

@@ -1,141 +1,169 @@
-"""The choice of features: scikit-learn's F-test, on sessions, within sites, nothing said twice."""
+"""The choice of features: what haze moves and nuisances do not, told by altered copies alone."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.feature_selection import SelectKBest, f_regression
+from numpy.typing import NDArray
 
-from training.selection import (
-    f_statistic,
-    fit_pipeline,
-    session_medians,
-    weighted_median,
-    without_site_mean,
-)
+from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
+from tests.drawn_tables import drawn_table
+from training import selection
+from training.alterations import ALTERATIONS
+from training.selection import HAZE, fit_pipeline, haze_response, haze_signs, weighted_median
+from training.table import TrainingTable
 
-
-def choose(
-    X: np.ndarray,
-    y: np.ndarray,
-    *,
-    count: int,
-    sessions: np.ndarray | None = None,
-    sites: np.ndarray | None = None,
-    keep: tuple[str, ...] = (),
-) -> list[int]:
-    """The columns selected; photos are their own sessions at one site unless said otherwise."""
-    n = len(y)
-    pipeline = fit_pipeline(
-        X,
-        y,
-        np.ones(n),
-        np.arange(n) if sessions is None else sessions,
-        np.zeros(n, dtype=np.int64) if sites is None else sites,
-        [f"f{i}" for i in range(X.shape[1])],
-        keep=keep,
-        count=count,
-    )
-    return pipeline.selected.tolist()
+N = 40
+NUISANCES = [change.name for change in ALTERATIONS if not change.is_haze]
+DEPTH = {change.name: change.optical_depth for change in ALTERATIONS}
+AROUND = ("sun_elevation_deg", "wind_speed_ms")
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_f_is_scikit_learns(seed: int) -> None:
+def drawn(seed: int = 0, **moved: dict[str, float]) -> TrainingTable:
+    """Photo features and, last, sun and weather.
+
+    Each photo feature is moved by its haze · (optical depth) and by as much as its nuisances say.
+    """
     rng = np.random.default_rng(seed)
-    X = rng.normal(5.0, 3.0, (60, 12))
-    y = X[:, 0] - 0.3 * X[:, 1] + rng.normal(0.0, 2.0, 60)
-    np.testing.assert_allclose(f_statistic(X, y), f_regression(X, y)[0], rtol=1e-9)
+    names = (*moved, *AROUND)
+    X = rng.normal(size=(N, len(names)))
+    copies = np.full((N, len(ALTERATIONS), len(names)), np.nan)
+    for column, (_, moves) in enumerate(moved.items()):
+        for k, change in enumerate(ALTERATIONS):
+            move = moves.get("haze", 0.0) * change.optical_depth + moves.get(change.name, 0.0)
+            copies[:, k, column] = X[:, column] + move
+    return drawn_table(X, names, copies=copies)
 
 
-def test_f_of_a_constant_column_is_0_and_of_the_target_itself_finite() -> None:
-    y = np.random.default_rng(0).normal(size=30)
-    F = f_statistic(np.column_stack([np.full(30, 0.1), y, -3.0 * y]), y)
-    assert F[0] == 0.0
-    assert np.isfinite(F).all()
-    assert F[1] == pytest.approx(F[2]) and F[1] > 1e10
-    assert (
-        f_statistic(np.random.default_rng(1).normal(size=(30, 3)), np.ones(30)).tolist()
-        == [0.0] * 3
+def selected(table: TrainingTable, **options: object) -> tuple[str, ...]:
+    return fit_pipeline(table, np.ones(len(table)), **options).selected_names  # type: ignore[arg-type]
+
+
+def test_a_feature_that_only_haze_moves_is_read_and_one_that_exposure_moves_as_much_is_not() -> (
+    None
+):
+    step = DEPTH[HAZE]
+    table = drawn(
+        veil={"haze": 1.0},
+        down={"haze": -1.0},
+        brightness={"haze": 1.0, NUISANCES[0]: step},
+        sharpness={"haze": 1.0, NUISANCES[-1]: -3 * step},
+        indifferent={"haze": 0.0},
+        noise={NUISANCES[1]: 0.5},
     )
+    assert selected(table) == ("veil", "down", *AROUND)
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_the_choice_is_select_k_best(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(120, 30))
-    y = X @ rng.normal(0.0, 0.4, 30) + rng.normal(size=120)
-    expected = SelectKBest(f_regression, k=8).fit(X, y).get_support(indices=True)
-    assert choose(X, y, count=8) == expected.tolist()
+@pytest.mark.parametrize("nuisance", NUISANCES)
+def test_one_nuisance_is_enough_to_drop_a_feature(nuisance: str) -> None:
+    assert "x" not in selected(drawn(x={"haze": 1.0, nuisance: 1.01 * DEPTH[HAZE]}))
 
 
-def test_what_only_tells_sites_apart_is_not_selected() -> None:
-    rng = np.random.default_rng(0)
-    sites = np.repeat([0, 1], 60)
-    level = np.array([2.0, 4.0])[sites]  # one clear place, one hazy place
-    day = rng.normal(0.0, 0.5, 120)
-    y = level + day
-    tells_sites_apart = 10.0 * sites + rng.normal(0.0, 0.1, 120)
-    tells_days_apart = day + rng.normal(0.0, 1.0, 120)
-    noise = rng.normal(size=(120, 3))
-    X = np.column_stack([tells_sites_apart, noise, tells_days_apart])
-    assert f_statistic(X, y).argmax() == 0  # by itself the F-test would be taken in
-    assert choose(X, y, count=1, sites=sites) == [4]
-    centred = without_site_mean(X, sites)
-    np.testing.assert_allclose([centred[sites == s].mean(axis=0) for s in (0, 1)], 0.0, atol=1e-12)
-    assert 10.0 in np.round(X[:, 0])  # the caller's rows stay as they were
-
-
-def test_frames_of_one_visit_are_one_observation() -> None:
-    """A thousand frames of one lucky visit do not select a feature that the visits contradict."""
-    rng = np.random.default_rng(1)
-    visit_y = rng.normal(size=40)
-    good = visit_y + rng.normal(0.0, 0.5, 40)
-    lucky = rng.normal(size=40)
-    visit_y[0], lucky[0], good[0] = 3.0, 8.0, 0.0
-    sessions = np.concatenate([np.arange(40), np.zeros(1000, dtype=np.int64)])
-    X, y = np.column_stack([good, lucky])[sessions], visit_y[sessions]
-    assert f_statistic(X, y).argmax() == 1
-    assert choose(X, y, count=1, sessions=sessions) == [0]
-
-
-def test_session_medians_by_hand() -> None:
-    X = np.array([[1.0], [5.0], [2.0], [9.0], [3.0]])
-    medians, target, sites = session_medians(
-        X,
-        np.array([1.0, 4.0, 2.0, 4.0, 3.0]),
-        np.array([7, 3, 7, 3, 7]),
-        np.array([1, 0, 1, 0, 1]),
+def test_the_response_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = drawn(
+        a={"haze": 2.0, NUISANCES[0]: DEPTH[HAZE], NUISANCES[1]: -0.5 * DEPTH[HAZE]},
+        b={"haze": -1.0},
+        c={NUISANCES[0]: 1.0},
+        d={},
     )
-    assert medians.tolist() == [[7.0], [2.0]]
-    assert target.tolist() == [4.0, 2.0]
-    assert sites.tolist() == [0, 1]
+    np.testing.assert_allclose(
+        haze_response(table), [2.0, np.inf, 0.0, 0.0, np.inf, np.inf], rtol=1e-9
+    )
+    response = haze_response(table)[0]
+    monkeypatch.setattr(selection, "LEAST_RESPONSE", 0.99 * response)
+    assert "a" in selected(table)
+    monkeypatch.setattr(selection, "LEAST_RESPONSE", 1.01 * response)
+    assert "a" not in selected(table)
 
 
-def test_kept_features_are_in_whatever_the_test_says() -> None:
-    rng = np.random.default_rng(2)
-    X = rng.normal(size=(80, 6))
-    y = X[:, 0] + X[:, 1] + 0.1 * rng.normal(size=80)
-    assert choose(X, y, count=2) == [0, 1]
-    kept = choose(X, y, count=3, keep=("f5", "not among the names"))
-    assert 5 in kept and len(kept) == 3
-    assert choose(X, y, count=1, keep=("f4", "f5")) == [4, 5]
+def test_unknown_values_of_copies_have_no_part_in_the_response() -> None:
+    table = drawn(a={"haze": 2.0, NUISANCES[0]: 0.5})
+    expected = haze_response(table)
+    copies = table.copies.copy()
+    copies[: N // 2, 3:, 0] = np.nan
+    copies[N // 2] = np.nan  # of one photo no copies were read
+    np.testing.assert_allclose(haze_response(replace(table, copies=copies)), expected)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10_000), st.integers(1, 12))
-def test_chosen_are_distinct_ascending_and_as_many_as_asked(seed: int, count: int) -> None:
+def test_a_table_without_copies_keeps_every_feature() -> None:
+    X = np.random.default_rng(0).normal(size=(N, 5))
+    table = drawn_table(X, [f"f{i}" for i in range(5)])
+    assert np.all(haze_response(table) == np.inf)
+    assert selected(table) == table.names
+    assert haze_signs(table, np.ones(5)).tolist() == [0] * 5
+
+
+def test_what_never_changes_is_never_known_or_left_out_is_not_selected() -> None:
+    still = {"haze": 1.0}
+    table = drawn(constant=still, unknown=still, left_out=still, read=still)
+    X = table.X.copy()
+    X[:, 0], X[:, 1] = 7.0, np.nan
+    table = replace(table, X=X)
+    chosen = selected(table, leave_out=("left_out", "wind_speed_ms", "not among the names"))
+    assert chosen == ("read", "sun_elevation_deg")
+
+
+def test_only_named_features_are_chosen_from_whatever_their_response() -> None:
+    table = drawn(a={"haze": 1.0}, b={NUISANCES[0]: 1.0}, c={"haze": 1.0})
+    assert selected(table, only=("b", "c", "not among the names"), leave_out=("c",)) == ("b",)
+    assert selected(table, only=("not among the names",)) == selected(table)
+
+
+def test_labels_choose_nothing() -> None:
+    table = drawn(a={"haze": 1.0}, b={"haze": 1.0, NUISANCES[0]: 0.6})
+    told = replace(table, pm25=np.exp(table.X[:, 1]))
+    one, other = fit_pipeline(table, np.ones(N)), fit_pipeline(told, np.ones(N))
+    np.testing.assert_array_equal(one.selected, other.selected)
+
+
+@settings(max_examples=40)
+@given(st.integers(0, 1000), st.floats(0.01, 100.0), st.floats(-50.0, 50.0))
+def test_units_choose_nothing(seed: int, unit: float, zero: float) -> None:
     rng = np.random.default_rng(seed)
-    X = rng.normal(size=(30, 4)) @ rng.normal(size=(4, 10)) + 0.3 * rng.normal(size=(30, 10))
-    chosen = choose(X, rng.normal(size=30), count=count)
-    assert chosen == sorted(set(chosen))
-    assert len(chosen) == min(count, 10)
+    table = drawn(
+        seed, **{f"f{i}": {"haze": 1.0, NUISANCES[0]: float(rng.uniform(0, 1))} for i in range(6)}
+    )
+    other = replace(table, X=unit * table.X + zero, copies=unit * table.copies + zero)
+    np.testing.assert_allclose(haze_response(other)[:6], haze_response(table)[:6], rtol=1e-6)
 
 
-def test_features_of_equal_f_go_by_their_order() -> None:
-    signal = np.random.default_rng(4).normal(size=50)
-    assert choose(np.column_stack([signal] * 3), signal, count=1) == [0]
+def test_signs_are_those_on_which_photos_agree() -> None:
+    table = drawn(up={"haze": 1.0}, down={"haze": -2.0}, either={"haze": 1.0}, still={})
+    copies = table.copies.copy()
+    either = table.names.index("either")
+    copies[: N // 2, :, either] = (
+        2 * table.X[: N // 2, either, np.newaxis] - copies[: N // 2, :, either]
+    )
+    table = replace(table, copies=copies)
+    assert haze_signs(table, np.ones(6)).tolist() == [1, -1, 0, 0, 0, 0]
+
+
+def test_a_feature_that_turns_back_on_the_way_has_no_sign() -> None:
+    table = drawn(x={"haze": 1.0})
+    last = max(range(len(ALTERATIONS)), key=lambda k: ALTERATIONS[k].optical_depth)
+    assert ALTERATIONS[last].before == ALTERATIONS[last - 1].name
+    copies = table.copies.copy()
+    copies[:, last, 0] = table.X[:, 0] + 0.1  # further than the photo, less far than before
+    assert haze_signs(replace(table, copies=copies), np.ones(3))[0] == 0
+    copies[:, last, 0] = table.copies[:, last - 1, 0] - 1e-4  # as good as none
+    assert haze_signs(replace(table, copies=copies), np.ones(3))[0] == 1
+
+
+def test_of_rendered_photos_sun_and_weather_stay_and_the_photo_is_read(
+    table: TrainingTable,
+) -> None:
+    pipeline = fit_pipeline(table, np.ones(len(table)))
+    response = haze_response(table)
+    around = [name in (*SUN_FEATURES, *WEATHER_FEATURES) for name in table.names]
+    assert np.all(response[around] == np.inf)
+    photo = np.flatnonzero(~np.array(around))
+    assert 0 < np.isin(photo, pipeline.selected).sum() < len(photo)
+    varying: NDArray[np.bool_] = np.nanstd(table.X[:, around], axis=0) > 0
+    assert np.isin(np.flatnonzero(around)[varying], pipeline.selected).all()
 
 
 @settings(max_examples=60)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
+from training.alterations import ALTERATIONS
 from training.dataset import DataSet
 from training.table import (
     LOWEST_LABEL,
@@ -76,6 +77,48 @@ def test_rows_and_columns_are_taken_together(table: TrainingTable) -> None:
     np.testing.assert_array_equal(taken.X, table.X[[5, 2, 5]][:, columns])
     assert taken.photos == (table.photos[5], table.photos[2], table.photos[5])
     assert taken.pm25.tolist() == table.pm25[[5, 2, 5]].tolist()
+
+
+def test_copies_go_with_their_rows_and_columns(table: TrainingTable) -> None:
+    rows = table.with_copies[[4, 1, 4]]
+    columns = [table.names.index(name) for name in ("sky_fraction", "air_mass", "entropy")]
+    taken = table.take(rows).with_columns([table.names[c] for c in columns])
+    assert np.isfinite(taken.copies).any()
+    np.testing.assert_array_equal(taken.copies, table.copies[rows][:, :, columns])
+    joined = table.take(rows).joined(table.take(np.array([0, 59])))
+    np.testing.assert_array_equal(joined.copies, table.copies[[*rows, 0, 59]])
+    np.testing.assert_array_equal(joined.X, table.X[[*rows, 0, 59]])
+    assert joined.pm25.tolist() == table.pm25[[*rows, 0, 59]].tolist()
+    assert joined.photos == tuple(table.photos[i] for i in (*rows, 0, 59))
+
+
+def test_a_copy_has_the_sun_and_the_weather_of_its_photo(table: TrainingTable) -> None:
+    rows = table.with_copies[::4]
+    around = np.array([name in (*SUN_FEATURES, *WEATHER_FEATURES) for name in table.names])
+    assert np.isnan(table.copies[:, :, around]).all()
+    complete = table.copied_rows(rows)
+    assert complete.shape == (len(rows), len(ALTERATIONS), len(table.names))
+    np.testing.assert_array_equal(complete[:, :, ~around], table.copies[rows][:, :, ~around])
+    for k in range(len(ALTERATIONS)):
+        np.testing.assert_array_equal(complete[:, k, around], table.X[rows][:, around])
+
+
+def test_copies_of_unlabelled_photos_are_left_out_with_them(table: TrainingTable) -> None:
+    photos = [replace(p, pm25=None) if i % 3 else p for i, p in enumerate(table.photos)]
+    names = table.names[:-15]
+    fewer = training_table(photos, table.X[:, :-15], names, table.copies[:, :, :-15])
+    np.testing.assert_array_equal(fewer.copies, table.copies[::3])
+    without = training_table(photos, table.X[:, :-15], names)
+    assert without.copies.shape == fewer.copies.shape and len(without.with_copies) == 0
+
+
+def test_a_row_whose_weather_is_withheld_keeps_its_copies(table: TrainingTable) -> None:
+    result, _, origin, _ = withheld(table)
+    np.testing.assert_array_equal(result.copies, table.copies[origin])
+    hidden = result.with_copies[result.with_copies >= len(table)]
+    assert len(hidden)
+    weather = weather_columns(table)
+    assert np.isnan(result.copied_rows(hidden)[:, :, weather]).all()
 
 
 def test_the_variants_read_what_their_names_say() -> None:

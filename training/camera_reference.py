@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from handlers.camera import CameraReference
+from handlers.estimator import is_night
 from training.calibration import session_weights
 from training.selection import weighted_median
 from training.table import TrainingTable
@@ -20,7 +21,8 @@ LEVELS = (0.05, 0.5, 0.95)
 def fit_camera_references(table: TrainingTable, feature_set: str) -> dict[str, CameraReference]:
     """A reference for each camera of `table` with at least ten sessions.
 
-    Sun and weather are the same whatever looks at them and have no place in a reference.
+    Its usual photo is that of the day, where there are photos by day. Sun and weather are the same
+    whatever looks at them and have no place in a reference.
     """
     cameras = np.array([camera or "" for camera in table.cameras])
     around = {*SUN_FEATURES, *WEATHER_FEATURES}
@@ -30,13 +32,15 @@ def fit_camera_references(table: TrainingTable, feature_set: str) -> dict[str, C
         n = len(np.unique(own.sessions))
         if n < LEAST_SESSIONS:
             continue
+        by_day = own.X[~is_night(own.X, own.names)]
+        usual = by_day if len(by_day) else own.X
         references[camera] = CameraReference(
             camera=camera,
             content_hash="",
             feature_set=feature_set,
             quantiles={
                 name: _quantiles(column)
-                for name, column in zip(own.names, own.X.T, strict=True)
+                for name, column in zip(own.names, usual.T, strict=True)
                 if name not in around and np.isfinite(column).any()
             },
             shift=weighted_median(own.ln_pm25, session_weights(own.sessions)),
@@ -52,15 +56,15 @@ def _quantiles(column: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def relative_rows(
-    X: NDArray[np.float64],
-    names: Sequence[str],
-    cameras: Sequence[str | None],
-    references: dict[str, CameraReference],
-) -> NDArray[np.float64]:
-    """Rows (n, F), each relative to the reference of its camera."""
-    seen_by = np.array(cameras)
-    result = X.copy()
+def relative_to_references(
+    table: TrainingTable, references: dict[str, CameraReference]
+) -> TrainingTable:
+    """The table of differences: each row and its copies relative to the reference of its camera."""
+    seen_by = np.array(table.cameras)
+    X, copies = table.X.copy(), table.copies.copy()
     for name, reference in references.items():
-        result[seen_by == name] = reference.relative(X[seen_by == name], names)
-    return result
+        own = seen_by == name
+        X[own] = reference.relative(X[own], table.names)
+        flat = copies[own].reshape(-1, len(table.names))
+        copies[own] = reference.relative(flat, table.names).reshape(copies[own].shape)
+    return replace(table, X=X, copies=copies)

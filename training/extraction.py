@@ -134,7 +134,7 @@ def read_photo(path: Path, min_side: int, extractor: Extractor) -> tuple[str, Re
         picture = decode_photo(data)
     except PhotoError as error:
         return sha256, Reading(None, Refusal(error.code, error.detail))
-    light = light_of(picture.softened)
+    light = light_of(picture.pixels)
     verdict = ImageQualityValidator(min_side=min_side).validate(picture, light)
     if not verdict.is_valid:
         worst = next(issue for issue in verdict.issues if issue.severity == "error")

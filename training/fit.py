@@ -7,65 +7,130 @@ imputed, scaled, selected, stacked and calibrated on that fold's training rows a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.estimator import PM25Estimator
+from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
+from handlers.estimator import PM25Estimator, is_night
 from handlers.expert import Expert
-from training.calibration import fit_conformal
-from training.camera_reference import fit_camera_references, relative_rows
-from training.rendered_scenes import Lesson, lesson
-from training.selection import fit_pipeline
+from handlers.humidity import GROWTH, HumidityCorrection
+from training.calibration import fit_conformal, session_weights
+from training.camera_reference import (
+    LEAST_SESSIONS,
+    fit_camera_references,
+    relative_to_references,
+)
+from training.demonstrations import demonstrations
+from training.lesson import Lesson
+from training.rendered_scenes import join_rendered
+from training.selection import fit_pipeline, haze_signs
 from training.splits import run_names
 from training.stacking import fit_stack
 from training.table import TrainingTable, numbered, with_weather_withheld
 
-# Kept whatever the F-test says: how haze looks depends on where the sun stands, at every site.
-KEEP = ("sun_elevation_deg", "air_mass", "daylight")
+# Of the weather, a photo's models read what a box of air does to the dust in it: how fast it is
+# blown away and how high it is mixed. The rest are seasons and sites by another name
+# (docs/LOG.md). Humidity corrects the light that is lost (`handlers/humidity.py`).
+BOX_MODEL = ("wind_speed_ms", "ln_boundary_layer_height")
+# Of a place that nobody has seen, the models read what haze does to its horizon and little else:
+# how sharply ground and sky part there, and how much air the network sees before the far band.
+# Whatever else a picture shows, it shows more of the place than of the air (docs/LOG.md).
+HORIZON = (
+    "skyline_sharpness",
+    "skyline_step",
+    "skyline_near_contrast_log_ratio",
+    "skyline_edge_strength",
+    "deep_log_optical_depth_far",
+    "deep_transmission_far",
+)
+# What a season does to one view by itself: leaves come, and the sun they shine in. Of a known
+# camera no feature is read whose name holds one of these words.
+SEASONAL = ("saturation", "chroma", "hue", "colourful")
+# What the stack trusts beforehand (xgboost, lightgbm, mlp, bayesian, physics), and how firmly.
+# The days of a camera may change its mind; a handful of places may not.
+KNOWN_VIEW = (0.1, 0.1, 0.1, 0.1, 0.6), 3.0
+UNKNOWN_PLACE = (0.0, 0.0, 0.0, 0.0, 1.0), 1e3
+# γ: urban dust takes up water in part only; of an unknown place, the picture moves the estimate by
+# less than it should, and so does humidity (docs/LOG.md).
+HUMIDITY_OF_KNOWN_VIEW, HUMIDITY_OF_UNKNOWN_PLACE = 0.5, 0.14
 
 
 def fit_estimator(
-    table: TrainingTable,
-    *,
-    seed: int,
-    feature_set: str,
-    rendered: TrainingTable | None = None,
-    keep: Sequence[str] = KEEP,
+    table: TrainingTable, *, seed: int, feature_set: str, rendered: TrainingTable | None = None
 ) -> PM25Estimator:
-    """Fit both sets of models and the camera references on `table`.
+    """Fit all sets of models and the camera references on `table`.
 
     `rendered` scenes teach the models for new places, and judge nothing.
     """
     references = fit_camera_references(table, feature_set)
+    fixed_view = fixed_view_night = None
     known = np.flatnonzero([camera in references for camera in table.cameras])
-    fixed_view = None
     if len(known):
-        of_cameras = table.take(known)
-        levels = np.array([references[camera or ""].shift for camera in of_cameras.cameras])
-        relative = relative_rows(of_cameras.X, table.names, of_cameras.cameras, references)
-        fixed_view = _fit_expert(
-            lesson(replace(of_cameras, X=relative), None),
-            of_cameras.ln_pm25 - levels,
-            # Of a fixed camera, the days to come are new.
-            _apart(numbered(run_names(of_cameras.photos)), of_cameras.sessions),
-            seed=seed,
-            keep=keep,
-        )
-    everything = lesson(table, rendered)
-    rows = everything.table
+        seen = relative_to_references(table.take(known), references)
+        usual = np.array([references[camera or ""].shift for camera in seen.cameras])
+        night = is_night(seen.X, seen.names)
+        if _are_enough(seen, ~night):
+            fixed_view = _fit_fixed_view(seen, usual, ~night, seed)
+            if _are_enough(seen, night):
+                fixed_view_night = _fit_fixed_view(seen, usual, night, seed)
+        else:
+            fixed_view = _fit_fixed_view(seen, usual, np.ones(len(seen), dtype=bool), seed)
     return PM25Estimator(
         names=table.names,
-        new_place=_fit_expert(
-            everything,
-            rows.ln_pm25,
-            _apart(rows.sites, numbered(run_names(rows.photos)), rows.sessions),
-            seed=seed,
-            keep=keep,
-        ),
+        new_place=_fit_new_place(table, rendered, seed),
         fixed_view=fixed_view,
+        fixed_view_night=fixed_view_night,
         cameras=references,
+    )
+
+
+def _are_enough(table: TrainingTable, rows: NDArray[np.bool_]) -> bool:
+    """Whether `rows` alone can be fitted, with some of them held out."""
+    return len(np.unique(table.sessions[rows])) >= LEAST_SESSIONS
+
+
+def _fit_fixed_view(
+    table: TrainingTable, usual: NDArray[np.float64], rows: NDArray[np.bool_], seed: int
+) -> Expert:
+    """Models of the difference from a camera's usual photo, `usual` (n,) its ln PM2.5."""
+    chosen = np.flatnonzero(rows)
+    own = table.take(chosen)
+    return _fit_expert(
+        own,
+        own.ln_pm25 - usual[chosen],
+        session_weights(own.sessions),
+        only=(),
+        leave_out=[name for name in own.names if any(word in name for word in SEASONAL)],
+        # Of a fixed camera, the days to come are new.
+        groups=_apart(numbered(run_names(own.photos)), own.sessions),
+        real=np.ones(len(own), dtype=bool),
+        slopes=np.ones(len(own), dtype=bool),
+        trust=KNOWN_VIEW,
+        humidity_exponent=HUMIDITY_OF_KNOWN_VIEW,
+        same_air=False,
+        seed=seed,
+    )
+
+
+def _fit_new_place(table: TrainingTable, rendered: TrainingTable | None, seed: int) -> Expert:
+    """Models for cameras that nobody has seen."""
+    rows, weights, real = join_rendered(table, rendered)
+    return _fit_expert(
+        rows,
+        rows.ln_pm25,
+        weights,
+        only=HORIZON,
+        leave_out=(),
+        groups=_apart(rows.sites, numbered(run_names(rows.photos)), rows.sessions),
+        real=real,
+        # Between real places PM2.5 goes with their buildings: what haze looks like is learned from
+        # scenes whose every place is another one, and from the labels how much dust is usual.
+        slopes=~real,
+        trust=UNKNOWN_PLACE,
+        humidity_exponent=HUMIDITY_OF_UNKNOWN_PLACE,
+        same_air=True,
+        seed=seed,
     )
 
 
@@ -75,36 +140,75 @@ def _apart(*groupings: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _fit_expert(
-    lesson: Lesson,
+    table: TrainingTable,
     y: NDArray[np.float64],
-    groups: NDArray[np.int64],
+    weights: NDArray[np.float64],
     *,
+    only: Sequence[str],
+    leave_out: Sequence[str],
+    groups: NDArray[np.int64],
+    real: NDArray[np.bool_],
+    slopes: NDArray[np.bool_],
+    trust: tuple[tuple[float, ...], float],
+    humidity_exponent: float,
+    same_air: bool,
     seed: int,
-    keep: Sequence[str],
 ) -> Expert:
     """Fit one set of models to the target y (n,) [ln ug m-3].
 
-    `groups` (n,) says what a photo in use will not have seen: out-of-fold predictions, and with
-    them the stack and the interval, leave out whole groups.
+    only, leave_out  features to choose from (() for all), and those not to be read
+    groups (n,)  what a photo in use will not have seen: out-of-fold predictions, and with them the
+                 stack and the interval, leave out whole groups
+    real (n,)    rows that may judge; rendered ones may only where next to nothing real is there
+    slopes, trust, same_air  as in `training/lesson.py`, `training/demonstrations.py`
     """
     rng = np.random.Generator(np.random.PCG64(seed))
-    rows, weights, origin = with_weather_withheld(lesson.table, lesson.weights, rng)
-    target, real, sessions = y[origin], lesson.real[origin], rows.sessions
-    pipeline = fit_pipeline(rows.X, target, weights, sessions, rows.sites, rows.names, keep=keep)
-    fitted = fit_stack(
-        pipeline.transform(rows.X), target, weights, sessions, groups[origin], seed, judges=real
+    rows, weights, origin = with_weather_withheld(table, weights, rng)
+    sees = any(name not in {*SUN_FEATURES, *WEATHER_FEATURES} for name in rows.names)
+    humidity = (
+        _fit_humidity(rows, weights, humidity_exponent) if sees else HumidityCorrection(0.0, 0.0)
     )
-    # Rendered rows judge only where there is next to nothing real to judge by.
-    judges = real if len(np.unique(sessions[real])) > 1 else np.ones(len(real), dtype=bool)
+    not_read = [name for name in WEATHER_FEATURES if name not in BOX_MODEL] if sees else []
+    pipeline = fit_pipeline(rows, weights, only=only, leave_out=[*leave_out, *not_read])
+    judges = real[origin]
+    if len(np.unique(rows.sessions[judges])) < 2:
+        judges = np.ones(len(origin), dtype=bool)
+    lesson = Lesson(
+        X=pipeline.transform(rows.X),
+        y=y[origin] + humidity.growth(rows.X, rows.names),
+        weights=weights,
+        sessions=rows.sessions,
+        groups=groups[origin],
+        judges=judges,
+        slopes=slopes[origin],
+        trust=trust[0],
+        hold=trust[1],
+        signs=haze_signs(rows, pipeline.sd)[pipeline.selected],
+        steps=demonstrations(rows, pipeline, weights, same_air=same_air),
+    )
+    fitted = fit_stack(lesson, seed)
     return Expert(
         pipeline=pipeline,
         ensemble=fitted.ensemble,
         bayesian=fitted.bayesian,
+        humidity=humidity,
         conformal=fit_conformal(
-            target[judges],
+            lesson.y[judges],
             fitted.oof_ln_pm25[judges],
             fitted.oof_sigma[judges],
-            sessions[judges],
+            lesson.sessions[judges],
             weights[judges],
         ),
     )
+
+
+def _fit_humidity(
+    rows: TrainingTable, weights: NDArray[np.float64], exponent: float
+) -> HumidityCorrection:
+    """The correction whose mean over the rows that know their humidity is 0."""
+    f = rows.X[:, rows.names.index(GROWTH)] if GROWTH in rows.names else np.full(len(rows), np.nan)
+    known = np.isfinite(f)
+    if not known.any():
+        return HumidityCorrection(exponent, 0.0)
+    usual = float(np.average(np.log(f[known]), weights=weights[known]))
+    return HumidityCorrection(exponent, usual)

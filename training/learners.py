@@ -4,7 +4,8 @@ Shallow, strongly shrunk models: there are thousands of photos but only about a 
 and photos of one session share their label. Every fit runs on one thread with fixed seeds, so
 that the same data give the same bytes; folds and variants run side by side instead.
 
-X (n, k) standardised features, y (n,) ln PM2.5 [ln ug m-3], w (n,) row weights ≥ 0 of any scale.
+X (n, k) standardised features, y (n,) ln PM2.5 [ln ug m-3], w (n,) row weights ≥ 0 of any scale,
+signs (k,): +1 where an estimate may only rise with a feature, −1 where it may only fall, 0 else.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from handlers.perceptron import Perceptron
 __all__ = ["fit_lightgbm", "fit_mlp", "fit_xgboost", "one_thread"]
 
 FloatArray = npt.NDArray[np.float64]
+Signs = npt.NDArray[np.int64]
 
 BOOSTING_ROUNDS = 150
 
@@ -76,17 +78,30 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def fit_xgboost(X: FloatArray, y: FloatArray, w: FloatArray, seed: int) -> xgboost.Booster:
+def fit_xgboost(
+    X: FloatArray, y: FloatArray, w: FloatArray, seed: int, signs: Signs
+) -> xgboost.Booster:
     """Gradient-boosted trees of depth 3, histogram method."""
     data = xgboost.QuantileDMatrix(X, y, weight=w / w.mean(), nthread=1, max_bin=64)
     centre = float(np.average(y, weights=w))
-    parameters = XGBOOST_PARAMETERS | {"seed": seed, "base_score": centre}
+    parameters = XGBOOST_PARAMETERS | {
+        "seed": seed,
+        "base_score": centre,
+        "monotone_constraints": tuple(int(sign) for sign in signs),
+    }
     return xgboost.train(parameters, data, num_boost_round=BOOSTING_ROUNDS)
 
 
-def fit_lightgbm(X: FloatArray, y: FloatArray, w: FloatArray, seed: int) -> lightgbm.Booster:
+def fit_lightgbm(
+    X: FloatArray, y: FloatArray, w: FloatArray, seed: int, signs: Signs
+) -> lightgbm.Booster:
     """Gradient-boosted trees of seven leaves, grown leaf by leaf."""
-    parameters = LIGHTGBM_PARAMETERS | {"seed": seed}
+    parameters = LIGHTGBM_PARAMETERS | {
+        "seed": seed,
+        "monotone_constraints": [int(sign) for sign in signs],
+    }
+    if len(y) < 10:  # LightGBM refuses a bag without rows
+        parameters["bagging_fraction"] = 1.0
     data = lightgbm.Dataset(X, y, weight=w / w.mean(), params=parameters)
     booster = lightgbm.train(parameters, data, num_boost_round=BOOSTING_ROUNDS)
     # A booster read back from its text is what will serve, and does not hold the training data.

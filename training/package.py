@@ -124,7 +124,8 @@ def _unpack_artifact(source: Path, folder: Path) -> Path:
 def _stage(artifact_folder: Path, code: Path, stage: Path) -> None:
     """Lay out what TorchServe copies to the archive's root: packages, and the artefact."""
     for package in PACKAGES:
-        for source in sorted((code / package).rglob("*.py")):
+        folder = code / package
+        for source in sorted([*folder.rglob("*.py"), *folder.rglob("*.safetensors")]):
             name = source.relative_to(code)
             if name.as_posix() != ENTRY:  # it goes to the root, where TorchServe looks for it
                 (stage / name).parent.mkdir(parents=True, exist_ok=True)

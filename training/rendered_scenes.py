@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from features.errors import DataSetError
 from features.extractor import ScientificFeatureExtractor
 from features.meteorology import WEATHER_FEATURES
+from training.altered_features import altered_features
 from training.calibration import session_weights
 from training.dataset import read_dataset
 from training.extraction import extract_features
@@ -30,19 +30,12 @@ from training.table import TrainingTable, training_table
 PLACES = 400
 # Of all training weight; with less, unseen cities are ranked by the buildings of the seen ones.
 SHARE = 0.6
+# Photos of which altered copies are read: to haze, rendered scenes answer much alike.
+COPIED = 100
 _RENDERING_CODE = (
     *("renderer", "scene_light", "atmosphere", "camera_response", "scenery"),
     *("canvas", "landscape", "townscape", "street"),
 )
-
-
-@dataclass(frozen=True)
-class Lesson:
-    """Training rows, their weights (n,), and which of them are real (n,)."""
-
-    table: TrainingTable
-    weights: NDArray[np.float64]
-    real: NDArray[np.bool_]
 
 
 def rendered_scenes(
@@ -54,7 +47,11 @@ def rendered_scenes(
     """
     photos = read_dataset(rendered_folder(folder, places, 1, seed)).rows
     rows = extract_features(photos, store, ScientificFeatureExtractor(), jobs=jobs)
-    table = training_table([photos[i] for i in rows.kept], rows.matrix[rows.kept], rows.names)
+    kept = [photos[i] for i in rows.kept]
+    copied = altered_features(kept[:COPIED], store, ScientificFeatureExtractor(), jobs=jobs)
+    copies = np.full((len(kept), *copied.shape[1:]), np.nan)
+    copies[: len(copied)] = copied
+    table = training_table(kept, rows.matrix[rows.kept], rows.names, copies)
     table.X[:, [name in WEATHER_FEATURES for name in table.names]] = np.nan
     return table
 
@@ -75,17 +72,19 @@ def rendered_folder(folder: Path, places: int, sessions: int, seed: int) -> Path
     return chosen
 
 
-def lesson(real: TrainingTable, rendered: TrainingTable | None) -> Lesson:
-    """Real rows, and below them the rendered ones with `SHARE` of all weight.
+def join_rendered(
+    real: TrainingTable, rendered: TrainingTable | None
+) -> tuple[TrainingTable, NDArray[np.float64], NDArray[np.bool_]]:
+    """Real rows, below them the rendered ones with `SHARE` of all weight; which are real (n,).
 
     Every real session has the same total weight, and every rendered one.
     """
     weights = session_weights(real.sessions)
     if rendered is None:
-        return Lesson(real, weights, np.ones(len(real), dtype=bool))
+        return real, weights, np.ones(len(real), dtype=bool)
     taught = session_weights(rendered.sessions)
     taught *= SHARE / (1 - SHARE) * weights.sum() / taught.sum()
-    return Lesson(
+    return (
         real.joined(rendered.with_columns(real.names)),
         np.concatenate([weights, taught]),
         np.arange(len(real) + len(rendered)) < len(real),

@@ -12,6 +12,7 @@ from typing import Any
 from features.errors import DataSetError
 from features.extractor import ScientificFeatureExtractor
 from handlers.artifact import Manifest
+from training.altered_features import altered_features
 from training.artifact_folder import write_artifact
 from training.cross_validation import cross_validate
 from training.dataset import DataSet, LabelledPhoto, dataset_hash
@@ -70,12 +71,14 @@ def train(
         rows = extract_features(photos, feature_store, extractor, jobs=jobs)
         refused = dict(sorted(rows.refused_by_reason.items()))
         _check_enough([photos[i] for i in rows.kept], refused)
+        kept = [photos[i] for i in rows.kept]
+        copies = altered_features(kept, feature_store, extractor, jobs=jobs)
         rendered = None
         if rendered_places:
             rendered = rendered_scenes(
                 RENDERED, feature_store, places=rendered_places, seed=seed, jobs=jobs
             )
-    table = training_table([photos[i] for i in rows.kept], rows.matrix[rows.kept], rows.names)
+    table = training_table(kept, rows.matrix[rows.kept], rows.names, copies)
     scores = cross_validate(
         table,
         rows.names,

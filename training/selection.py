@@ -1,9 +1,13 @@
-"""Fitting the feature pipeline: medians, standardisation, and the F-test that selects features.
+"""Fitting the feature pipeline: medians, standardisation, and which features are read.
 
-The F-test is scored on one median per session with the site's mean removed from feature and
-target. Frames of one visit are one observation, not twenty; and a feature that only tells two
-places apart (their buildings, their camera) would otherwise win over one that tells their
-clear days from their hazy ones.
+No label chooses a feature. With a few dozen independent moments, whatever is chosen by its
+correlation with PM2.5 is chosen by chance for the most part (docs/LOG.md). Altered copies know
+better: a feature is read when haze moves it clearly more than a change of exposure, compression or
+sharpness does,
+
+    response = √mean (x_haze − x)² / max over nuisances of √mean (x_nuisance − x)²  ≥  3,
+
+with haze of an optical depth of 0.8 at the horizon.
 """
 
 from __future__ import annotations
@@ -14,8 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.pipeline import FeaturePipeline
+from training.alterations import ALTERATIONS
+from training.table import TrainingTable
 
-SELECTED_FEATURES = 50
+LEAST_RESPONSE = 3.0
+HAZE = "haze_0.8"
+# Share of photos in which each step of haze moves a feature the same way before it counts as one
+# of known sign.
+STEADY = 0.9
 
 
 def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
@@ -28,76 +38,80 @@ def weighted_median(values: NDArray[np.float64], weights: NDArray[np.float64]) -
     return float(ordered[np.searchsorted(cumulative, 0.5 * cumulative[-1])])
 
 
-def session_medians(
-    X: NDArray[np.float64],
-    y: NDArray[np.float64],
-    sessions: NDArray[np.int64],
-    sites: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-    """One row per session: medians of its features (m, F) and target (m,), its site (m,)."""
-    names, first, inverse = np.unique(sessions, return_index=True, return_inverse=True)
-    rows = [np.flatnonzero(inverse == i) for i in range(len(names))]
-    return (
-        np.array([np.median(X[r], axis=0) for r in rows]),
-        np.array([np.median(y[r]) for r in rows]),
-        sites[first],
-    )
+def haze_response(table: TrainingTable) -> NDArray[np.float64]:
+    """How much more haze moves each feature than any nuisance does (F,) [1]; see the module.
 
-
-def without_site_mean(values: NDArray[np.float64], sites: NDArray[np.int64]) -> NDArray[np.float64]:
-    """`values` (m,) or (m, F) minus the mean of their site."""
-    centred = values.astype(np.float64).copy()
-    for site in np.unique(sites):
-        centred[sites == site] -= centred[sites == site].mean(axis=0)
-    return centred
-
-
-def f_statistic(X: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-    """F of the univariate regression of y (m,) on each column of X (m, F), (F,) [1].
-
-    F = r² / (1 − r²) · (m − 2), with r the Pearson correlation; 0 for a constant column.
+    inf for a feature that nothing but haze moves, and for those that no copy was read of: sun and
+    weather, or all of a table without copies; 0 for one that not even haze moves.
     """
-    Xc, yc = X - X.mean(axis=0), y - y.mean()
-    norm = np.sqrt((Xc**2).sum(axis=0) * (yc**2).sum())
-    # A column whose spread is rounding error is constant.
-    spread = np.sqrt((Xc**2).mean(axis=0)) > 1e-12 * (1 + np.abs(X).max(axis=0, initial=0))
-    r = np.divide(Xc.T @ yc, norm, out=np.zeros(X.shape[1]), where=(norm > 0) & spread)
-    r2 = np.minimum(r**2, 1 - 1e-15)
-    return np.asarray(r2 / (1 - r2) * (len(y) - 2))
+    rows = table.with_copies
+    own, copies = table.X[rows], table.copies[rows]
+    moved = {
+        change.name: _root_mean_square(copies[:, k] - own)
+        for k, change in enumerate(ALTERATIONS)
+        if not change.is_haze or change.name == HAZE
+    }
+    haze = moved.pop(HAZE)
+    nuisance = np.nanmax([np.zeros_like(haze), *moved.values()], axis=0)
+    response: NDArray[np.float64] = np.full(len(haze), np.inf)
+    np.divide(haze, nuisance, out=response, where=nuisance > 0)
+    response[haze == 0] = 0.0
+    response[~np.isfinite(haze)] = np.inf
+    return response
+
+
+def haze_signs(table: TrainingTable, scale: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Which way haze moves each feature (F,): +1, −1, or 0 where photos do not agree.
+
+    A step back by less than a hundredth of `scale` (F,), a feature's spread, is no step.
+    """
+    rows = table.with_copies
+    copies = table.copies[rows]
+    sequence = [k for k, change in enumerate(ALTERATIONS) if change.is_haze]
+    steps = np.diff(
+        np.concatenate([table.X[rows][:, np.newaxis], copies[:, sequence]], axis=1), axis=1
+    )
+    known = np.isfinite(steps).all(axis=1)
+    n = np.maximum(known.sum(axis=0), 1)
+    rises = (known & (steps >= -0.01 * scale).all(axis=1)).sum(axis=0) / n
+    falls = (known & (steps <= 0.01 * scale).all(axis=1)).sum(axis=0) / n
+    signs = np.where(rises >= STEADY, 1, 0) - np.where(falls >= STEADY, 1, 0)
+    signs[~known.any(axis=0)] = 0
+    return signs.astype(np.int64)
 
 
 def fit_pipeline(
-    X: NDArray[np.float64],
-    y: NDArray[np.float64],
+    table: TrainingTable,
     weights: NDArray[np.float64],
-    sessions: NDArray[np.int64],
-    sites: NDArray[np.int64],
-    names: Sequence[str],
     *,
-    keep: Sequence[str] = (),
-    count: int = SELECTED_FEATURES,
+    only: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
 ) -> FeaturePipeline:
-    """Fit imputation, standardisation and selection on training rows.
+    """Fit imputation, standardisation and selection on the rows of `table`, weights (n,).
 
-    X (n, F) with nan for unknown, y (n,) ln(PM2.5 [ug m-3]), weights (n,), sessions and sites
-    (n,) as numbers. `keep` names the features that are selected whatever the test says; those
-    that `names` does not hold are passed over. The rest of the `count` places go to the largest
-    F, ties to the earlier name.
+    Features that are constant, never known, or named in `leave_out` are not selected. Of those
+    named in `only` all others are, whatever their response; where `table` has none of them, `only`
+    says nothing.
     """
+    X = table.X
     fill = np.array([weighted_median(column, weights) for column in X.T])
     imputed = np.where(np.isfinite(X), X, fill)
     mean = np.average(imputed, axis=0, weights=weights)
     variance = np.average((imputed - mean) ** 2, axis=0, weights=weights)
     constant = variance <= (1e-12 * (1 + np.abs(mean))) ** 2
     sd = np.where(constant, 1.0, np.sqrt(variance))
+    left_out = np.array([name in set(leave_out) for name in table.names])
+    named = np.array([name in set(only) for name in table.names])
+    chosen = named if named.any() else haze_response(table) >= LEAST_RESPONSE
+    selected = chosen & ~constant & ~left_out
+    return FeaturePipeline(table.names, fill, mean, sd, np.flatnonzero(selected))
 
-    medians, target, session_sites = session_medians(imputed, y, sessions, sites)
-    F = f_statistic(
-        without_site_mean(medians, session_sites), without_site_mean(target, session_sites)
+
+def _root_mean_square(change: NDArray[np.float64]) -> NDArray[np.float64]:
+    """√mean of the known squares over the rows of change (n, F); nan where none is known."""
+    known = np.isfinite(change)
+    n = known.sum(axis=0)
+    total = np.where(known, change, 0.0) ** 2
+    return np.asarray(
+        np.sqrt(np.divide(total.sum(axis=0), n, out=np.full(len(n), np.nan), where=n > 0))
     )
-    F[constant] = -1.0
-    position = {name: i for i, name in enumerate(names)}
-    kept = [position[name] for name in keep if name in position]
-    ranked = [int(i) for i in np.argsort(-F, kind="stable") if F[i] >= 0 and int(i) not in kept]
-    selected = np.sort(np.array(kept + ranked[: max(count - len(kept), 0)], dtype=np.int64))
-    return FeaturePipeline(tuple(names), fill, mean, sd, selected)

@@ -4,16 +4,17 @@ The photos are cut into folds by group (a site, or a run of days), never at rand
 session share their label, and a learner that has seen one knows the others. Each learner predicts
 every fold from the rest. The meta-learner is a non-negative ridge,
 
-    min over a ≥ 0, b of  E[(y' − b − Σ_j a_j p'_j)²] + λ Var(y) Σ_j (a_j − 1/4)² + λ b²
+    min over a ≥ 0, b of  E[(y' − b − Σ_j a_j p'_j)²] + λ Var(y) Σ_j (a_j − a⁰_j)² + λ b²
 
-shrunk toward the plain mean of the four; y' = y − E[y] and p' = p − E[y], and the mean E gives
-every session the same total weight. The out-of-fold estimate of a fold comes from a ridge fitted
-on the other folds, so that conformal scores see no row that helped to choose the coefficients. At
-the end all learners are refitted on all rows.
+shrunk toward coefficients a⁰ that the lesson trusts beforehand; y' = y − E[y] and p' = p − E[y],
+and the mean E gives every session the same total weight. The out-of-fold estimate of a fold comes
+from a ridge fitted on the other folds, so that conformal scores see no row that helped to choose
+the coefficients. At the end all learners are refitted on all rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import lightgbm
@@ -27,8 +28,11 @@ from handlers.bayesian import BayesianNeuralNetwork
 from handlers.conformal import total_sigma
 from handlers.ensemble import MEMBERS, PM25EnsembleModel, Stack
 from handlers.perceptron import Perceptron
+from handlers.physics import PhysicsPath
 from training.calibration import session_weights
 from training.learners import fit_lightgbm, fit_mlp, fit_xgboost, one_thread
+from training.lesson import Lesson
+from training.physics_path import fit_physics_path, usual_place
 from training.variational import fit_bayesian
 
 __all__ = ["FittedModels", "fit_ridge_stack", "fit_stack", "group_folds"]
@@ -36,19 +40,13 @@ __all__ = ["FittedModels", "fit_ridge_stack", "fit_stack", "group_folds"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-# Sessions are few, so the plain mean is hard to beat. On 108 development sessions with 55 plain
-# features, R² of session medians with runs of days (sites) held out was 0.48 (−0.33) at λ = 0.01,
-# 0.50 (−0.15) at 3 and 0.51 (−0.06) for the plain mean, which cannot drop a learner that fails.
-RIDGE = 3.0
-EQUAL_STACK = Stack((0.25, 0.25, 0.25, 0.25), 0.0)
-
 
 @dataclass(frozen=True)
 class FittedModels:
     """Models fitted on all rows, and the out-of-fold record of the same rows; arrays (n,).
 
     oof_ln_pm25, oof_epistemic_sd, oof_aleatoric_sd, oof_disagreement: [ln ug m-3].
-    oof_members (n, 4): the members' out-of-fold predictions, in the order of `MEMBERS`.
+    oof_members (n, 5): the members' out-of-fold predictions, in the order of `MEMBERS`.
     folds: the inner fold of each row.
     """
 
@@ -89,72 +87,66 @@ def group_folds(groups: IntArray, w: FloatArray, n_folds: int) -> IntArray:
     return np.asarray(fold_of[index])
 
 
-def fit_ridge_stack(members: FloatArray, y: FloatArray, v: FloatArray) -> Stack:
-    """Non-negative ridge of y (n,) on members (n, 4) with row weights v (n,), shrunk toward 1/4."""
+def fit_ridge_stack(
+    members: FloatArray, y: FloatArray, v: FloatArray, trust: Sequence[float], hold: float
+) -> Stack:
+    """Non-negative ridge of y (n,) on members (n, 5), row weights v (n,), λ = hold."""
     share = v / v.sum()
     centre = float(share @ y)
     P, t = members - centre, y - centre
     P_mean = share @ P
     variance = float(share @ t**2) or 1.0
-    n_members = members.shape[1]
     # For given `a` the best intercept is the mean residual / (1 + λ), here −P_mean·a / (1 + λ).
     # Put in, it leaves least squares in `a` alone: residuals about their mean, one row for what
     # the penalty keeps of that mean, and one row a coefficient.
-    root, kept, pull = np.sqrt(share), np.sqrt(RIDGE / (1.0 + RIDGE)), np.sqrt(RIDGE * variance)
-    left = np.vstack([root[:, None] * (P - P_mean), kept * P_mean, pull * np.eye(n_members)])
-    right = np.concatenate([root * t, [0.0], np.full(n_members, pull / n_members)])
-    # Non-negative least squares needs no more than the Cholesky factor of the 4 × 4 normal matrix.
+    root, kept, pull = np.sqrt(share), np.sqrt(hold / (1.0 + hold)), np.sqrt(hold * variance)
+    left = np.vstack([root[:, None] * (P - P_mean), kept * P_mean, pull * np.eye(len(trust))])
+    right = np.concatenate([root * t, [0.0], pull * np.array(trust)])
+    # Non-negative least squares needs no more than the Cholesky factor of the normal matrix.
     factor = np.linalg.cholesky(left.T @ left)
     a, _ = nnls(factor.T, np.linalg.solve(factor, left.T @ right))
-    intercept = centre - centre * float(a.sum()) - float(a @ P_mean) / (1.0 + RIDGE)
-    first, second, third, fourth = (float(value) for value in a)
-    return Stack((first, second, third, fourth), intercept)
+    intercept = centre - centre * float(a.sum()) - float(a @ P_mean) / (1.0 + hold)
+    return Stack(tuple(float(value) for value in a), intercept)
 
 
-def fit_stack(
-    X: FloatArray,
-    y: FloatArray,
-    w: FloatArray,
-    sessions: IntArray,
-    groups: IntArray,
-    seed: int,
-    n_folds: int = 4,
-    judges: npt.NDArray[np.bool_] | None = None,
-) -> FittedModels:
+def fit_stack(lesson: Lesson, seed: int, n_folds: int = 4) -> FittedModels:
     """Out-of-fold predictions, the ridge on them, and all learners refitted on all rows.
 
-    X (n, k) standardised features; y (n,) ln PM2.5 [ln ug m-3]; w (n,) row weights; sessions and
-    groups (n,) integer ids, a group a union of sessions; judges (n,) the rows that the ridge is
-    fitted on, None for all: the others teach the learners only. Runs on one thread; the same
-    arguments give the same models. Raises DataSetError for fewer than two groups.
+    Runs on one thread; the same arguments give the same models. Raises DataSetError for fewer than
+    two groups.
     """
     with one_thread():
-        folds = group_folds(groups, w, n_folds)
-        n, n_members = len(y), len(MEMBERS)
+        folds = group_folds(lesson.groups, lesson.weights, n_folds)
+        n, n_members = len(lesson), len(MEMBERS)
+        trusting = Stack(lesson.trust, 0.0)
         members = np.empty((n, n_members))
         disagreement, epistemic, aleatoric = np.empty(n), np.empty(n), np.empty(n)
         for fold in np.unique(folds):
-            held, kept = folds == fold, folds != fold
-            learners = _fit_learners(X[kept], y[kept], w[kept], seed)
-            posterior = learners.bayesian.predict(X[held])
-            predicted = learners.ensemble(EQUAL_STACK).predict(X[held], posterior.mean)
+            held = folds == fold
+            learners = _fit_learners(lesson.of(~held), seed)
+            posterior = learners.bayesian.predict(lesson.X[held])
+            predicted = learners.ensemble(trusting).predict(lesson.X[held], posterior.mean)
             members[held], disagreement[held] = predicted.members, predicted.disagreement
             epistemic[held], aleatoric[held] = posterior.epistemic_sd, posterior.aleatoric_sd
 
-        v = session_weights(sessions, w)
-        if judges is not None:
-            v = np.where(judges, v, 0.0)
+        v = np.where(lesson.judges, session_weights(lesson.sessions, lesson.weights), 0.0)
         ln_pm25 = np.empty(n)
         for fold in np.unique(folds):
             held, kept = folds == fold, folds != fold
-            # Where all who may judge are in this fold, nothing speaks against the plain mean.
+            # Where all who may judge are in this fold, nothing speaks against what is trusted.
             judged = bool(v[kept].any())
-            ridge = fit_ridge_stack(members[kept], y[kept], v[kept]) if judged else EQUAL_STACK
+            ridge = (
+                fit_ridge_stack(members[kept], lesson.y[kept], v[kept], lesson.trust, lesson.hold)
+                if judged
+                else trusting
+            )
             ln_pm25[held] = ridge.predict(members[held])
 
-        learners = _fit_learners(X, y, w, seed)
+        learners = _fit_learners(lesson, seed)
         return FittedModels(
-            ensemble=learners.ensemble(fit_ridge_stack(members, y, v)),
+            ensemble=learners.ensemble(
+                fit_ridge_stack(members, lesson.y, v, lesson.trust, lesson.hold)
+            ),
             bayesian=learners.bayesian,
             oof_ln_pm25=ln_pm25,
             oof_members=members,
@@ -171,16 +163,29 @@ class _Learners:
     lightgbm: lightgbm.Booster
     mlp: Perceptron
     bayesian: BayesianNeuralNetwork
+    physics: PhysicsPath
 
     def ensemble(self, stack: Stack) -> PM25EnsembleModel:
-        return PM25EnsembleModel(self.xgboost, self.lightgbm, self.mlp, stack)
+        return PM25EnsembleModel(self.xgboost, self.lightgbm, self.mlp, self.physics, stack)
 
 
-def _fit_learners(X: FloatArray, y: FloatArray, w: FloatArray, seed: int) -> _Learners:
-    """All four learners on the same rows."""
+def _fit_learners(lesson: Lesson, seed: int) -> _Learners:
+    """All learners on the same lesson: the physics path on rows and steps, the others on copies."""
+    X, y, w = lesson.with_copies()
+    slopes, judges, through = lesson.slopes, lesson.judges, None
+    if not slopes.any():
+        slopes = judges if judges.any() else np.ones(len(lesson), dtype=bool)
+    elif judges.any() and not (slopes & judges).any():
+        through = usual_place(
+            lesson.X[judges], lesson.y[judges], lesson.sessions[judges], lesson.groups[judges]
+        )
+    path = fit_physics_path(
+        lesson.X[slopes], lesson.y[slopes], lesson.weights[slopes], lesson.steps, through
+    )
     return _Learners(
-        fit_xgboost(X, y, w, seed),
-        fit_lightgbm(X, y, w, seed),
+        fit_xgboost(X, y, w, seed, lesson.signs),
+        fit_lightgbm(X, y, w, seed, lesson.signs),
         fit_mlp(X, y, w, seed),
         fit_bayesian(X, y, w, seed),
+        path,
     )

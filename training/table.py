@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES, MeteorologicalFeatureExtractor
 from features.pipeline import as_matrix
+from training.alterations import ALTERATIONS
 from training.dataset import LabelledPhoto
 
 # The learners see ln PM2.5; below this the logarithm would magnify the noise of the monitor.
 LOWEST_LABEL = 1.0
 WITHOUT_PHOTO = "weather_and_sun_without_photo"
+_AROUND = {*SUN_FEATURES, *WEATHER_FEATURES}
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,15 @@ class TrainingTable:
     X       (n, F), nan for unknown
     pm25    (n,) labels [ug m-3]
     photos  (n,) where each row comes from
+    copies  (n, K, F) photo features of the altered copies, in the order of ALTERATIONS; all nan
+            for a photo of which none were read, and in the columns of sun and weather
     """
 
     names: tuple[str, ...]
     X: NDArray[np.float64]
     pm25: NDArray[np.float64]
     photos: tuple[LabelledPhoto, ...]
+    copies: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -52,11 +57,25 @@ class TrainingTable:
     def cameras(self) -> list[str | None]:
         return [photo.metadata.camera for photo in self.photos]
 
+    @property
+    def with_copies(self) -> NDArray[np.int64]:
+        """The rows of which altered copies were read, ascending."""
+        return np.flatnonzero(np.isfinite(self.copies).any(axis=(1, 2)))
+
+    def copied_rows(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Complete rows (m, K, F) of the copies of `rows`: sun and weather are the photo's own."""
+        around = np.array([name in _AROUND for name in self.names])
+        result: NDArray[np.float64] = np.where(
+            around, self.X[rows][:, np.newaxis, :], self.copies[rows]
+        )
+        return result
+
     def take(self, rows: NDArray[np.int64]) -> TrainingTable:
         """The table of `rows` alone; a row may be named twice."""
         return replace(
             self,
             X=self.X[rows],
+            copies=self.copies[rows],
             pm25=self.pm25[rows],
             photos=tuple(self.photos[int(i)] for i in rows),
         )
@@ -68,12 +87,16 @@ class TrainingTable:
             np.vstack([self.X, other.X]),
             np.concatenate([self.pm25, other.pm25]),
             self.photos + other.photos,
+            np.vstack([self.copies, other.copies]),
         )
 
     def with_columns(self, names: Sequence[str]) -> TrainingTable:
         """The table of the features `names` alone."""
         position = {name: i for i, name in enumerate(self.names)}
-        return replace(self, names=tuple(names), X=self.X[:, [position[name] for name in names]])
+        chosen = [position[name] for name in names]
+        return replace(
+            self, names=tuple(names), X=self.X[:, chosen], copies=self.copies[:, :, chosen]
+        )
 
 
 def numbered(labels: Sequence[str]) -> NDArray[np.int64]:
@@ -82,22 +105,30 @@ def numbered(labels: Sequence[str]) -> NDArray[np.int64]:
 
 
 def training_table(
-    photos: Sequence[LabelledPhoto], X_photo: NDArray[np.float64], photo_names: Sequence[str]
+    photos: Sequence[LabelledPhoto],
+    X_photo: NDArray[np.float64],
+    photo_names: Sequence[str],
+    photo_copies: NDArray[np.float64] | None = None,
 ) -> TrainingTable:
     """Join the photo features (n, P) of answered photos with sun and weather.
 
-    Photos without a label are left out.
+    photo_copies (n, K, P): those of their altered copies, None where none were read. Photos
+    without a label are left out.
     """
     labelled = [i for i, photo in enumerate(photos) if photo.pm25 is not None]
     chosen = tuple(photos[i] for i in labelled)
     meteorology = MeteorologicalFeatureExtractor()
     names = (*SUN_FEATURES, *WEATHER_FEATURES)
     around = as_matrix([meteorology.extract(photo.metadata) for photo in chosen], names)
+    copies = np.full((len(chosen), len(ALTERATIONS), len(photo_names) + len(names)), np.nan)
+    if photo_copies is not None:
+        copies[:, :, : len(photo_names)] = photo_copies[labelled]
     return TrainingTable(
         names=(*photo_names, *names),
         X=np.hstack([X_photo[labelled], around]),
         pm25=np.array([photo.pm25 for photo in chosen], dtype=np.float64),
         photos=chosen,
+        copies=copies,
     )
 
 
