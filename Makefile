@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train train-deep evaluate package register test test-long lint check bench metamorphic lock
+.PHONY: help setup serve stop predict train train-deep ablation evaluate package register test test-long lint check bench metamorphic lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,10 @@ train: $(VENV)/.made/train  ## train and score a model  [DATA="dir [dir…]"] VE
 
 train-deep: $(VENV)/.made/train  ## teach the deep network on rendered haze, write its weights
 	@$(BIN)/python -m training.deep_network
+
+$(call needs,ablation,DATA)
+ablation: $(VENV)/.made/train  ## score the model without each of its parts, write the page  DATA="dir [dir…]"
+	@$(BIN)/python -m training.ablation $(foreach folder,$(DATA),"$(folder)")
 
 $(call needs,evaluate,DATA)
 evaluate: $(VENV)/.made/train  ## score an archive  DATA="dir [dir…]" [ARCHIVE=a.mar JSON=out.json MIN_SIDE=512]
