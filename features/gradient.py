@@ -305,6 +305,8 @@ def _scope_statistics(
     mean, mean_square = (gradients @ _SOBEL_POWERS).T / totals
     tenengrad = mean_square * _SOBEL_TO_LIGHTNESS**2
     laplacian_totals = np.where(np.isnan(totals), np.nan, laplacians.sum(axis=1))
+    # A band may have pixels in the rows of the one and none in the rows of the other.
+    laplacian_totals[laplacian_totals == 0] = np.nan
     laplacian_energy = laplacians @ _LAPLACIAN_SQUARE / laplacian_totals / _CODES_PER_LIGHTNESS**2
     (p95,) = _quantiles(gradients, 0.95)
     # A flat photo has no edges: one unit of the Sobel sum is the least that counts.
