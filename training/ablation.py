@@ -25,18 +25,15 @@ import numpy as np
 from features.extractor import ScientificFeatureExtractor
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from training.ablation_page import BUILD, PAGE, ablation_page
-from training.altered_features import altered_features
 from training.camera_reference import fit_camera_references
 from training.cross_validation import HeldOut, folds_of, side_by_side, together
 from training.dataset import DataSet, dataset_hash, read_dataset
-from training.extraction import extract_features
-from training.feature_store import FeatureStore
 from training.fit import HORIZON
-from training.rendered_scenes import rendered_scenes
-from training.run import RENDERED, SEED, STORE
+from training.rendered_scenes import PLACES
+from training.run import SEED, STORE, read_tables
 from training.scores import Predictions, is_daytime, score_block
 from training.splits import Fold
-from training.table import TrainingTable, training_table
+from training.table import TrainingTable
 
 LEAST_SESSIONS = 10  # of an unseen site: ranks of fewer are chance
 CAMERA_SPLITS = ("unseen_days", "unseen_months")
@@ -278,13 +275,9 @@ def run(datasets: Sequence[DataSet], *, seed: int = SEED, jobs: int = 2) -> Scor
     """Read the photos, or take them from the store, fit all that is missing, write the page."""
     photos = [photo for dataset in datasets for photo in dataset.rows]
     extractor = ScientificFeatureExtractor()
-    STORE.parent.mkdir(parents=True, exist_ok=True)
-    with FeatureStore(STORE) as store:
-        rows = extract_features(photos, store, extractor, jobs=jobs)
-        kept = [photos[i] for i in rows.kept]
-        copies = altered_features(kept, store, extractor, jobs=jobs)
-        rendered = rendered_scenes(RENDERED, store, seed=seed, jobs=jobs)
-    table = training_table(kept, rows.matrix[rows.kept], rows.names, copies)
+    table, _, rendered, _ = read_tables(
+        photos, extractor, store=STORE, seed=seed, jobs=jobs, rendered_places=PLACES
+    )
     result = ablate(
         table,
         configurations({family.name: family.names for family in extractor.families}),
@@ -296,7 +289,7 @@ def run(datasets: Sequence[DataSet], *, seed: int = SEED, jobs: int = 2) -> Scor
             "data_hash": dataset_hash(datasets),
             "feature_set": extractor.feature_set,
             "seed": seed,
-            "rendered": len(rendered),
+            "rendered": len(rendered) if rendered else 0,
         },
         jobs=jobs,
         progress=told,

@@ -22,7 +22,7 @@ from training.fit import fit_estimator
 from training.model_card import model_card
 from training.package import check_version
 from training.rendered_scenes import PLACES, rendered_scenes
-from training.table import training_table
+from training.table import TrainingTable, training_table
 
 RUNS = Path("build/runs")
 STORE = Path("build/features.db")
@@ -66,22 +66,12 @@ def train(
     photos = [photo for dataset in datasets for photo in dataset.rows]
     _check_enough(photos, {})
     extractor = ScientificFeatureExtractor()
-    store.parent.mkdir(parents=True, exist_ok=True)
-    with FeatureStore(store) as feature_store:
-        rows = extract_features(photos, feature_store, extractor, jobs=jobs)
-        refused = dict(sorted(rows.refused_by_reason.items()))
-        _check_enough([photos[i] for i in rows.kept], refused)
-        kept = [photos[i] for i in rows.kept]
-        copies = altered_features(kept, feature_store, extractor, jobs=jobs)
-        rendered = None
-        if rendered_places:
-            rendered = rendered_scenes(
-                RENDERED, feature_store, places=rendered_places, seed=seed, jobs=jobs
-            )
-    table = training_table(kept, rows.matrix[rows.kept], rows.names, copies)
+    table, photo_names, rendered, refused = read_tables(
+        photos, extractor, store=store, seed=seed, jobs=jobs, rendered_places=rendered_places
+    )
     scores = cross_validate(
         table,
-        rows.names,
+        photo_names,
         seed=seed,
         feature_set=extractor.feature_set,
         rendered=rendered,
@@ -107,6 +97,36 @@ def train(
     )
     _replace(runs / version, unfinished)
     return TrainingRun(artifact_of(version, runs), manifest, scores, refused)
+
+
+def read_tables(
+    photos: Sequence[LabelledPhoto],
+    extractor: ScientificFeatureExtractor,
+    *,
+    store: Path,
+    seed: int,
+    jobs: int,
+    rendered_places: int,
+) -> tuple[TrainingTable, tuple[str, ...], TrainingTable | None, dict[str, int]]:
+    """The table of `photos`, their photo features' names, that of the rendered scenes, and how many
+    photos were refused, by reason.
+
+    Raises DataSetError where the quality gate leaves too little to learn from.
+    """
+    store.parent.mkdir(parents=True, exist_ok=True)
+    with FeatureStore(store) as feature_store:
+        rows = extract_features(photos, feature_store, extractor, jobs=jobs)
+        refused = dict(sorted(rows.refused_by_reason.items()))
+        kept = [photos[i] for i in rows.kept]
+        _check_enough(kept, refused)
+        copies = altered_features(kept, feature_store, extractor, jobs=jobs)
+        rendered = None
+        if rendered_places:
+            rendered = rendered_scenes(
+                RENDERED, feature_store, places=rendered_places, seed=seed, jobs=jobs
+            )
+    table = training_table(kept, rows.matrix[rows.kept], rows.names, copies)
+    return table, rows.names, rendered, refused
 
 
 def artifact_of(version: str, runs: Path = RUNS) -> Path:
