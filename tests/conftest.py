@@ -81,9 +81,10 @@ def watched(
     archive: Path, fitted_artifact: Path, server: Server, tmp_path_factory: pytest.TempPathFactory
 ) -> str:
     """Where to ask the same artefact in batches of four, with an entry that tells on itself."""
+    from handlers.content_hash import ENTRY
     from lifecycle import registration
     from tests.serving import other_code
-    from training.package import ENTRY, MODEL, build_archive
+    from training.package import MODEL, build_archive
 
     code = other_code(tmp_path_factory.mktemp("watched"), {})
     source = (code / ENTRY).read_text(encoding="utf-8")

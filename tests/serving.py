@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ServerError
+from handlers.content_hash import PACKAGES
 from lifecycle import ports, torchserve
 from lifecycle.torchserve import Server
-from training.package import PACKAGES, ROOT
+from training.package import ROOT
 from training.renderer import draw_moment, draw_place, render
 
 METADATA = {"captured_at": "2026-03-20T10:00:00-05:00", "lat": 6.2518, "lon": -75.5636}

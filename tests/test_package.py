@@ -15,11 +15,10 @@ from typer.testing import CliRunner
 from commands.main import cli
 from features import texture
 from features.errors import ArtifactError
+from handlers.content_hash import ENTRY, PACKAGES
 from lifecycle.production import production_archive
 from tests.serving import other_code
 from training.package import (
-    ENTRY,
-    PACKAGES,
     ROOT,
     archive_name,
     build_archive,

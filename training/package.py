@@ -20,12 +20,11 @@ from pathlib import Path
 
 from features.errors import ArtifactError
 from handlers.artifact import MANIFEST, write_manifest
+from handlers.content_hash import ENTRY, bundled_code, combined_hash
 from training.archive import RunningArchive
 
 MODEL = "pm25"  # its name in archives, in the server and in addresses
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("features", "handlers")
-ENTRY = "handlers/pm25_handler.py"
 _SERVER_MANIFEST = "MAR-INF/MANIFEST.json"
 _VERSION = re.compile(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?")
 _BEGINNING = (1980, 1, 1, 0, 0, 0)  # the earliest time that a zip can hold
@@ -94,12 +93,14 @@ def content_hash(archive: Path) -> str:
 
     It covers names and contents, and leaves out TorchServe's manifest, times and compression.
     """
-    whole = hashlib.sha256()
     with zipfile.ZipFile(archive) as mar:
-        for name in sorted(mar.namelist()):
-            if not name.endswith("/") and name != _SERVER_MANIFEST:
-                whole.update(f"{name}\0{hashlib.sha256(mar.read(name)).hexdigest()}\n".encode())
-    return whole.hexdigest()
+        return combined_hash(
+            {
+                name: hashlib.sha256(mar.read(name)).hexdigest()
+                for name in mar.namelist()
+                if not name.endswith("/") and name != _SERVER_MANIFEST
+            }
+        )
 
 
 def _unpack_artifact(source: Path, folder: Path) -> Path:
@@ -123,13 +124,10 @@ def _unpack_artifact(source: Path, folder: Path) -> Path:
 
 def _stage(artifact_folder: Path, code: Path, stage: Path) -> None:
     """Lay out what TorchServe copies to the archive's root: packages, and the artefact."""
-    for package in PACKAGES:
-        folder = code / package
-        for source in sorted([*folder.rglob("*.py"), *folder.rglob("*.safetensors")]):
-            name = source.relative_to(code)
-            if name.as_posix() != ENTRY:  # it goes to the root, where TorchServe looks for it
-                (stage / name).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, stage / name)
+    for name, source in bundled_code(code).items():
+        if source != code / ENTRY:  # the archiver puts it at the root
+            (stage / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, stage / name)
     shutil.copytree(artifact_folder, stage / "artifact")
 
 
