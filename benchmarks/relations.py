@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from training.validation.plausibility import haze_never_lowers, haze_raises
+
 Estimates = NDArray[np.float64]
 
-HAZE_DROP = 0.005  # share of the estimate that one step of haze may take away
-HAZE_RISE = 0.20  # by how much the most haze must stand above none
 HUMIDITY_FALL = 0.10  # of the mean estimate, from RH_DRY to RH_WET
 RH_DRY, RH_WET = 40.0, 90.0  # [%]
 SMALL, SMALL_SHARE = 0.5, 0.01  # [ug m-3], share: what re-encoding may do to the median photo
@@ -67,18 +67,6 @@ def rate(photos: str, name: str, relation: str, held: NDArray[np.bool_]) -> Rate
     """The share of `held` (n,), with what is required of `relation` over `photos`."""
     value = float(held.mean()) if len(held) else float("nan")
     return Rate(name, value, len(held), REQUIRED.get((photos, relation)))
-
-
-def haze_never_lowers(estimates: Estimates) -> NDArray[np.bool_]:
-    """(n,) of series (n, 6): whether no step lowers the estimate by more than HAZE_DROP."""
-    held: NDArray[np.bool_] = (estimates[:, 1:] >= (1 - HAZE_DROP) * estimates[:, :-1]).all(axis=1)
-    return held
-
-
-def haze_raises(estimates: Estimates) -> NDArray[np.bool_]:
-    """(n,) of series (n, 6): whether the last stands HAZE_RISE above the first."""
-    held: NDArray[np.bool_] = estimates[:, -1] >= (1 + HAZE_RISE) * estimates[:, 0]
-    return held
 
 
 def haze_rates(photos: str, estimates: Estimates) -> list[Rate]:
