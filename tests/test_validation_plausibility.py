@@ -84,6 +84,7 @@ def test_haze_may_take_half_a_percent_and_must_give_a_fifth() -> None:
     assert found["raises"] == 0.75
     assert found["holds"] == 0.5
     assert found["lowered"] == [0, 0, 0.25, *[0] * (STEPS - 3)]
+    assert found["unlowered_so_far"] == [1, 1, *[0.75] * (STEPS - 2)]
     assert found["median_rise"][-1] == pytest.approx(0.5)
     assert found["depths"] == list(HAZE_DEPTHS)
 
