@@ -1,7 +1,7 @@
-"""How far a photo lies from what the model was trained on, in a few physical dimensions.
+"""What an answer warns of: circumstances in which an estimate means less than its number.
 
-Not a distance in learned features: that calls every new place strange. Here one asks of each
-feature that the learners read whether the training data ever showed such a value.
+Nothing here refuses a photo. Where it lies beyond the applicability domain its interval is wider
+(`handlers/applicability_domain.py`); the rest is said in words.
 """
 
 from __future__ import annotations
@@ -14,19 +14,26 @@ from pathlib import Path
 
 from features.errors import ArtifactError
 from features.metadata import PhotoMetadata
+from features.pipeline import as_matrix
 from features.quality import Finding
+from handlers.applicability_domain import ApplicabilityDomain
 
 # Above this relative humidity water on the particles dominates extinction: fog and haze look alike.
 FOG_HUMIDITY_PCT = 93.0
 # Civil twilight: below it there is no skylight left that haze could redden or whiten.
 NIGHT_SUN_ELEVATION_DEG = -3.0
-# 2 % of a training photo's values lie outside the 1..99 % range by construction; ten times that.
-RANGE_SHARE_WARNING = 0.20
+# Unknown where no far band was found: without a sky, without ground, or in a white-out.
+FAR_FIELD = "far_rms_contrast"
+# Below this the photo is none by day (`handlers/estimator.py`): airlight is red, shadows are long.
+LOW_SUN_ELEVATION_DEG = 5.0
 
 
 @dataclass(frozen=True)
 class Applicability:
-    """score [0..1]: 1 when every feature lies in the training range; warnings say what does not."""
+    """score [0..1]: reach of the training data over the photo's distance from it, 1 within reach.
+
+    warnings: in the order in which they were found, none for a usual photo.
+    """
 
     score: float
     warnings: tuple[Finding, ...]
@@ -78,22 +85,12 @@ class TrainingStatistics:
             ) from error
 
 
-def share_outside(features: Mapping[str, float], statistics: TrainingStatistics) -> float:
-    """Share [0..1] of the known features outside the 1..99 % range of the training photos."""
-    low, high = statistics.levels.index(0.01), statistics.levels.index(0.99)
-    outside = [
-        not quantiles[low] <= features[name] <= quantiles[high]
-        for name, quantiles in statistics.feature_quantiles.items()
-        if math.isfinite(features.get(name, math.nan))
-    ]
-    return sum(outside) / len(outside) if outside else 1.0
-
-
 def applicability(
     features: Mapping[str, float],
     metadata: PhotoMetadata,
     statistics: TrainingStatistics,
     *,
+    domain: ApplicabilityDomain = ApplicabilityDomain((), 1.0),
     estimate: float,
     known_camera: bool,
 ) -> Applicability:
@@ -103,12 +100,15 @@ def applicability(
     def warn(code: str, detail: str, how_to_fix: str) -> None:
         warnings.append(Finding(code, "warning", detail, how_to_fix))
 
-    outside = share_outside(features, statistics)
-    if outside > RANGE_SHARE_WARNING:
+    distance = float(domain.distance(as_matrix([features], domain.names), domain.names)[0])
+    furthest = domain.furthest(features)
+    if distance > domain.reach and furthest is not None:
+        detail, how_to_fix = furthest
         warn(
             "unlike_training",
-            f"{outside:.0%} of the features lie outside the range of the training photos.",
-            "Take the photo by day, level, with sky and distant things in view.",
+            f"The photo lies {distance / domain.reach:.1f} times as far from the training photos "
+            f"as new places do, most of all by its {detail}.",
+            how_to_fix,
         )
     if metadata.camera is not None and not known_camera:
         warn(
@@ -129,10 +129,16 @@ def applicability(
             f"The sun stood at {elevation:.0f}°: at night a photo says little about dust.",
             "Take the photo by day, with the sun at least 5° up.",
         )
-    if features.get("sky_fraction", 0.0) == 0.0:
+    elif elevation < LOW_SUN_ELEVATION_DEG:
+        warn(
+            "low_sun",
+            f"The sun stood at {elevation:.0f}°: twilight colours the air by itself.",
+            "Take the photo by day, with the sun at least 5° up.",
+        )
+    if not math.isfinite(features.get(FAR_FIELD, math.nan)):
         warn(
             "no_far_field",
-            "No sky or skyline was found, so there is nothing far that haze could veil.",
+            "No distant ground below a sky was found: there is none, or haze hides all of it.",
             "Take a photo that shows the sky and something far below it.",
         )
     humidity = metadata.relative_humidity_pct
@@ -149,4 +155,4 @@ def applicability(
             f"{statistics.pm25_quantiles[-1]:.0f} µg/m³.",
             "Read it as 'at least this much'.",
         )
-    return Applicability(score=float(1.0 - outside), warnings=tuple(warnings))
+    return Applicability(score=domain.score(distance), warnings=tuple(warnings))

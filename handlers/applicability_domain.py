@@ -4,12 +4,12 @@ In dimension j a value x lies z_j = |x − centre_j| / spread_j from the usual o
 its own below and above. The distance is their root mean square over the dimensions that are known:
 
     distance = √(mean_j z_j²)
-    widening = min(max(distance / reach, 1), 3)
+    widening = min(max(distance / reach, 1), 2)
 
 Not a distance in learned features, nor over all features: both call every new place strange.
 `reach` is how far whole sites lie that were held out, so that one more of their kind is not.
-Beyond it the interval widens with the distance, which is modelled: what conformal prediction
-guarantees, it guarantees for photos like those that it was calibrated with.
+Beyond it the conformal guarantee is void, for it holds for photos like those it was calibrated
+with. There the interval widens with the distance, which is caution and no guarantee either.
 """
 
 from __future__ import annotations
@@ -24,33 +24,62 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ArtifactError
+from features.pipeline import as_matrix
 
-__all__ = ["DIMENSIONS", "SPREADS_TO_95", "WIDEST", "ApplicabilityDomain", "UsualRange"]
+__all__ = [
+    "DIMENSIONS",
+    "SPREADS_TO_95",
+    "WIDEST",
+    "ApplicabilityDomain",
+    "Dimension",
+    "UsualRange",
+]
 
-# An interval of ln PM2.5 three times as wide says about as much as no photo at all.
-WIDEST = 3.0
+# Labelled photos that were altered so that they lie beyond reach (filters, blur) were not estimated
+# worse than others (docs/LOG.md): twice as wide is caution for pictures that no label can judge.
+WIDEST = 2.0
 # Standard deviations of a normal law from its median to its 95 % quantile.
 SPREADS_TO_95 = 1.645
 # One dimension that is as far off as this cannot be made worse; keeps the squares finite.
 _FARTHEST = 1e3
 
 
+@dataclass(frozen=True)
+class Dimension:
+    """How a dimension is told to a user: in words, on what scale, and what to do about it."""
+
+    words: str
+    unit: str
+    scale: Callable[[float], float]
+    how_to_fix: str
+
+
 def _as_it_is(value: float) -> float:
     return value
 
 
-# What a user can see or change: how bright, how much sky, how much air, how much is to be seen,
-# and what the camera made of it. Words for it, unit, and the scale on which it is told.
-DIMENSIONS: Mapping[str, tuple[str, str, Callable[[float], float]]] = {
-    "lightness_mean": ("mean lightness", " L*", _as_it_is),
-    "sky_fraction": ("share of sky", " %", lambda value: 100.0 * value),
-    "deep_log_optical_depth_far": ("optical depth of the far things", "", math.exp),
-    "far_near_contrast_log_ratio": ("contrast of far over near things", "", math.exp),
-    "picture_detail_log": ("detail (step of lightness over 8 px)", " codes", math.exp),
-    "spectral_slope": ("slope of the spectrum (coarse to fine)", "", _as_it_is),
-    "picture_saturation_mean": ("mean saturation", " %", lambda value: 100.0 * value),
-    "grey_world_red_log_gain": ("mean red over green", "", math.exp),
-    "grey_world_blue_log_gain": ("mean blue over green", "", math.exp),
+def _percent(value: float) -> float:
+    return 100.0 * value
+
+
+_EXPOSE = "Take the photo by day, exposed for the scene as a whole."
+_LEVEL = "Hold the camera level, with sky, ground and distant things in view."
+_AS_TAKEN = "Send an outdoor photo as the camera took it: not enlarged, filtered or of a screen."
+_COLOUR = "Take the photo outdoors, with automatic white balance and without a filter."
+# What a user can see or change: how bright and how even, how much sky, how much air, how much is to
+# be seen from coarse to fine, and what the camera made of the colours. Few of them move together.
+DIMENSIONS: Mapping[str, Dimension] = {
+    "lightness_mean": Dimension("mean lightness", " L*", _as_it_is, _EXPOSE),
+    "lightness_sd": Dimension("spread of lightness", " L*", _as_it_is, _EXPOSE),
+    "sky_fraction": Dimension("share of sky", " %", _percent, _LEVEL),
+    "deep_log_optical_depth_far": Dimension(
+        "optical depth of the air before far things", "", math.exp, _LEVEL
+    ),
+    "spectral_slope": Dimension("spectral slope, coarse to middling", "", _as_it_is, _AS_TAKEN),
+    "spectral_slope_fine": Dimension("spectral slope, middling to fine", "", _as_it_is, _AS_TAKEN),
+    "picture_chroma_mean": Dimension("mean chroma", " C*", _as_it_is, _COLOUR),
+    "grey_world_red_log_gain": Dimension("red over green of the ground", "", math.exp, _COLOUR),
+    "grey_world_blue_log_gain": Dimension("blue over green of the ground", "", math.exp, _COLOUR),
 }
 
 
@@ -63,14 +92,14 @@ class UsualRange:
     below: float
     above: float
 
-    def told(self, value: float) -> str:
-        """`value` beside the range of nine photos in ten, in words and units."""
-        words, unit, scale = DIMENSIONS[self.name]
-        low = self.centre - SPREADS_TO_95 * self.below
-        high = self.centre + SPREADS_TO_95 * self.above
+    def told(self, value: float) -> tuple[str, str]:
+        """`value` beside the range of nine photos in ten, in words and units; what to do."""
+        dimension = DIMENSIONS[self.name]
+        ends = self.centre - SPREADS_TO_95 * self.below, self.centre + SPREADS_TO_95 * self.above
+        here, low, high = (f"{dimension.scale(x):.2g}" for x in (value, *ends))
         return (
-            f"{words} {scale(value):.2g}{unit}; "
-            f"nine in ten training photos have {scale(low):.2g} to {scale(high):.2g}{unit}"
+            f"{dimension.words} {here}{dimension.unit}, usually {low} to {high}{dimension.unit}",
+            dimension.how_to_fix,
         )
 
 
@@ -81,6 +110,11 @@ class ApplicabilityDomain:
     dimensions: tuple[UsualRange, ...]
     reach: float
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The features that the dimensions are read from."""
+        return tuple(usual.name for usual in self.dimensions)
+
     def distance(self, X: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
         """Distance (n,) [1] ≥ 0 of rows X (n, F) of the features `names`.
 
@@ -88,27 +122,27 @@ class ApplicabilityDomain:
         """
         z = self._standardised(X, names)
         known = np.isfinite(z)
-        squares = np.where(known, z, 0.0) ** 2
+        # Rows side by side in memory: a row's sum is then the same to the bit in a batch and alone.
+        squares = np.ascontiguousarray(np.where(known, z, 0.0) ** 2)
         return np.asarray(np.sqrt(squares.sum(axis=1) / np.maximum(known.sum(axis=1), 1)))
 
     def widening(self, X: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
-        """Factor (n,) [1] on sigma [ln ug m-3]: 1 within reach, then in proportion, 3 at most."""
+        """Factor (n,) [1] on sigma [ln ug m-3]: 1 within reach, then in proportion, 2 at most."""
         return np.asarray(np.clip(self.distance(X, names) / self.reach, 1.0, WIDEST))
 
     def score(self, distance: float) -> float:
         """reach / max(reach, distance) [0..1]: 1 within reach, half of it at twice the reach."""
         return self.reach / max(self.reach, distance)
 
-    def furthest(self, features: Mapping[str, float]) -> str:
-        """The known dimension in which `features` lie furthest out, with value and usual range.
+    def furthest(self, features: Mapping[str, float]) -> tuple[str, str] | None:
+        """The known dimension in which `features` lie furthest out, as `UsualRange.told` has it.
 
-        Empty where no dimension is known.
+        None where no dimension is known.
         """
-        names = [usual.name for usual in self.dimensions]
-        row = np.array([[features.get(name, math.nan) for name in names]])
-        z = self._standardised(row, names)[0]
+        row = as_matrix([features], self.names)
+        z = self._standardised(row, self.names)[0]
         if not np.isfinite(z).any():
-            return ""
+            return None
         usual = self.dimensions[int(np.nanargmax(z))]
         return usual.told(features[usual.name])
 

@@ -9,15 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from features.metadata import PhotoMetadata
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
-from handlers.applicability import (
-    Applicability,
-    TrainingStatistics,
-    applicability,
-    share_outside,
-)
+from handlers.applicability import Applicability, TrainingStatistics, applicability
+from handlers.applicability_domain import DIMENSIONS, ApplicabilityDomain, UsualRange
 from training.scores import baselines
 from training.table import TrainingTable
 from training.training_statistics import LEVELS, training_statistics, weighted_quantiles
@@ -29,7 +27,10 @@ STATISTICS = TrainingStatistics(
     baseline_pm25=20.0,
     baseline_by_camera={"south": 31.0},
 )
-USUAL = {**{f"f{i}": 0.5 for i in range(10)}, "sun_elevation_deg": 40.0, "sky_fraction": 0.4}
+DOMAIN = ApplicabilityDomain(
+    tuple(UsualRange(name, 0.5, 0.25, 0.25) for name in DIMENSIONS), reach=1.5
+)
+USUAL = {**dict.fromkeys(DIMENSIONS, 0.5), "sun_elevation_deg": 40.0, "far_rms_contrast": 0.1}
 AT_NOON = PhotoMetadata(captured_at=datetime(2025, 3, 1, 17, tzinfo=UTC), lat=6.2, lon=-75.6)
 
 
@@ -40,7 +41,12 @@ def judge(
     known_camera: bool = False,
 ) -> Applicability:
     return applicability(
-        features, metadata, STATISTICS, estimate=estimate, known_camera=known_camera
+        features,
+        metadata,
+        STATISTICS,
+        domain=DOMAIN,
+        estimate=estimate,
+        known_camera=known_camera,
     )
 
 
@@ -59,10 +65,12 @@ def test_a_usual_photo_is_fully_applicable_and_warns_of_nothing() -> None:
         ("unknown_sun", judge(metadata=replace(AT_NOON, captured_at=None))),
         ("unknown_sun", judge(metadata=replace(AT_NOON, lat=None, lon=None))),
         ("night", judge({**USUAL, "sun_elevation_deg": -3.1})),
-        ("no_far_field", judge({**USUAL, "sky_fraction": 0.0})),
+        ("low_sun", judge({**USUAL, "sun_elevation_deg": 4.9})),
+        ("low_sun", judge({**USUAL, "sun_elevation_deg": -2.9})),
+        ("no_far_field", judge({**USUAL, "far_rms_contrast": np.nan})),
         ("fog_suspected", judge(metadata=replace(AT_NOON, relative_humidity_pct=93.5))),
         ("beyond_training_range", judge(estimate=120.5)),
-        ("unlike_training", judge({**USUAL, "f0": 1.1, "f1": -0.1, "f2": 8.0})),
+        ("unlike_training", judge({**USUAL, "lightness_mean": 4.0})),
     ],
 )
 def test_each_circumstance_has_its_warning(code: str, judged: Applicability) -> None:
@@ -75,11 +83,11 @@ def test_each_circumstance_has_its_warning(code: str, judged: Applicability) -> 
     "judged",
     [
         judge(metadata=replace(AT_NOON, camera="south"), known_camera=True),
-        judge({**USUAL, "sun_elevation_deg": -2.9}),
+        judge({**USUAL, "sun_elevation_deg": 5.0}),
         judge(metadata=replace(AT_NOON, relative_humidity_pct=93.0)),
         judge(estimate=120.0),
-        judge({**USUAL, "f0": 1.1, "f1": -0.1}),  # two of ten
-        judge({**USUAL, "f0": 1.0, "f1": 0.0}),  # the bounds are inside
+        judge({**dict.fromkeys(DIMENSIONS, 0.875), "far_rms_contrast": 0.1}),  # just at reach
+        judge({**USUAL, "chroma_of_another_feature": 1e9}),
     ],
 )
 def test_just_inside_there_is_none(judged: Applicability) -> None:
@@ -88,18 +96,32 @@ def test_just_inside_there_is_none(judged: Applicability) -> None:
 
 def test_warnings_stand_side_by_side() -> None:
     metadata = PhotoMetadata(camera="north", relative_humidity_pct=99.0)
-    judged = judge({"sky_fraction": 0.0}, metadata, estimate=500.0)
+    judged = judge({"sky_fraction": -1.0}, metadata, estimate=500.0)
     assert codes(judged) == [
         *("unlike_training", "unseen_camera", "unknown_sun", "no_far_field"),
         *("fog_suspected", "beyond_training_range"),
     ]
-    assert judged.score == 0.0  # nothing is known about it
 
 
-def test_the_score_is_the_share_of_known_features_in_range() -> None:
-    features = {"f0": 5.0, "f1": -5.0, "f2": 0.5, "f3": 0.5, "f4": np.nan, "unrelated": 1e9}
-    assert share_outside(features, STATISTICS) == 0.5
-    assert judge({**USUAL, "f0": 5.0}).score == pytest.approx(0.9)
+def test_a_photo_of_which_nothing_is_known_is_not_called_strange() -> None:
+    assert judge({"far_rms_contrast": 0.1}) == Applicability(1.0, ())
+
+
+def test_the_warning_names_the_dimension_that_is_furthest_and_what_to_do_about_it() -> None:
+    features = {**USUAL, "sky_fraction": 0.0, "picture_chroma_mean": 90.0}
+    (warning,) = judge(features).warnings
+    assert "mean chroma 90 C*" in warning.detail and "sky" not in warning.detail
+    assert warning.how_to_fix == DIMENSIONS["picture_chroma_mean"].how_to_fix
+
+
+@given(offsets=st.lists(st.floats(0.0, 1e9), min_size=2, max_size=2))
+def test_the_score_falls_with_the_distance_and_warns_from_where_it_is_below_1(
+    offsets: list[float],
+) -> None:
+    near, far = (judge({**USUAL, "sky_fraction": 0.5 + off}) for off in sorted(offsets))
+    assert 0.0 < far.score <= near.score <= 1.0
+    for judged in (near, far):
+        assert ("unlike_training" in codes(judged)) == (judged.score < 1.0)
 
 
 def test_the_baseline_is_the_cameras_or_that_of_elsewhere() -> None:
@@ -120,14 +142,6 @@ def test_statistics_describe_the_photo_features_that_are_read(table: TrainingTab
     assert statistics.pm25_quantiles[0] == table.pm25.min()
     assert statistics.pm25_quantiles[-1] == table.pm25.max()
     assert (statistics.baseline_pm25, statistics.baseline_by_camera) == baselines(table.photos)
-
-
-def test_most_training_photos_are_applicable(table: TrainingTable) -> None:
-    statistics = training_statistics(table, table.names)
-    shares = [
-        share_outside(dict(zip(table.names, row, strict=True)), statistics) for row in table.X
-    ]
-    assert np.mean(shares) < 0.05
 
 
 def test_quantiles_of_whole_weights_are_those_of_repeats() -> None:
