@@ -26,6 +26,8 @@ NIGHT_SUN_ELEVATION_DEG = -3.0
 FAR_FIELD = "far_rms_contrast"
 # Below this the photo is none by day (`handlers/estimator.py`): airlight is red, shadows are long.
 LOW_SUN_ELEVATION_DEG = 5.0
+# A domain that no photo lies beyond.
+EVERYWHERE = ApplicabilityDomain((), 1.0)
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def applicability(
     metadata: PhotoMetadata,
     statistics: TrainingStatistics,
     *,
-    domain: ApplicabilityDomain = ApplicabilityDomain((), 1.0),
+    domain: ApplicabilityDomain = EVERYWHERE,
     estimate: float,
     known_camera: bool,
 ) -> Applicability:
