@@ -13,6 +13,8 @@ from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from handlers.ensemble import MEMBERS
 from handlers.estimator import PM25Estimator
 from training.dataset import DataSet
+from training.held_out import HeldOutAnswers
+from training.interval_card import experts, interval_section
 from training.separability import set_separability
 from training.table import TrainingTable
 
@@ -47,10 +49,6 @@ the MAE of the constant to beat, `coverage` the share of labels inside the 90 % 
 its mean width, `slope` that of the estimate on the label.
 """
 LIMITS = """\
-- The interval of a known camera comes from days that were held out: it is calibrated for a new
-  day of that camera, as far as its future days are like its past ones.
-- The interval of any other photo comes from sites that were held out. With this few sites that is
-  a model, not a guarantee: expect it to be off at a place unlike these.
 - At night, in fog and without anything far in view a photo says little; the answer warns.
 - One photo is one moment. The air quality categories are those of a 24-hour mean, as if.
 - It measures haze. What the haze is made of, and how damp the air is, it can only guess.
@@ -63,6 +61,7 @@ def model_card(
     table: TrainingTable,
     estimator: PM25Estimator,
     scores: Mapping[str, Any],
+    answers: Mapping[str, Mapping[str, HeldOutAnswers]],
     refused: Mapping[str, int],
     n_rendered: int,
 ) -> str:
@@ -81,6 +80,13 @@ def model_card(
             "",
             FIGURES_EXPLAINED,
             *score_tables(scores),
+            "## What is guaranteed and what is modelled",
+            "",
+            *interval_section(estimator, answers),
+            "## With and without converted labels",
+            "",
+            *quality_table(scores),
+            "",
             "## Models",
             "",
             *_models(estimator),
@@ -127,14 +133,7 @@ def _data(
 
 
 def _models(estimator: PM25Estimator) -> Iterator[str]:
-    experts = {
-        "new_place": estimator.new_place,
-        "fixed_view": estimator.fixed_view,
-        "fixed_view_night": estimator.fixed_view_night,
-    }
-    for name, expert in experts.items():
-        if expert is None:
-            continue
+    for name, expert in experts(estimator):
         stack = expert.ensemble.stack
         members = zip(MEMBERS, stack.coefficients, strict=True)
         weights = ", ".join(f"{member} {value:.2f}" for member, value in members)
@@ -195,6 +194,18 @@ def score_tables(scores: Mapping[str, Any]) -> Iterator[str]:
         for part, name, cells in score_rows(scores[split]):
             yield f"| {part} | {name} | {' | '.join(cells)} |"
         yield ""
+
+
+def quality_table(scores: Mapping[str, Any]) -> Iterator[str]:
+    """Scores over all labels, and beside them without those of quality C, which were converted."""
+    yield "| split | labels | " + " | ".join(FIGURES.values()) + " |"
+    yield "|---" * (len(FIGURES) + 2) + "|"
+    for split in SPLITS:
+        if not scores.get(split):
+            continue
+        for name, key in (("all", "overall"), ("without C", "quality_a_b")):
+            record = scores[split]["full"][key]
+            yield f"| `{split}` | {name} | {' | '.join(_cell(record[f]) for f in FIGURES)} |"
 
 
 def _cell(value: float | int | None) -> str:
