@@ -1,4 +1,4 @@
-"""Held-out answers of a whole run, drawn: sites, visits, a fixed camera, every split and variant."""
+"""Held-out answers of a whole run, drawn: sites, visits, one fixed camera, splits and variants."""
 
 from __future__ import annotations
 

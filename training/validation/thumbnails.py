@@ -15,20 +15,17 @@ import cv2
 import numpy as np
 
 from features.errors import DataSetError
+from training.validation.figures import SPLITS, Figures
 
 WIDTH, HEIGHT = 192, 144  # [px]: twice what the page shows, for fine screens
 QUALITY = 70
 
 
 def worst_files(report: Mapping[str, Any]) -> set[str]:
-    """The files that a report names among its worst cases."""
-    blocks = (
-        block
-        for variants in report["splits"].values()
-        for records in variants.values()
-        for block in records.values()
-    )
-    return {case["file"] for block in blocks for case in block.get("worst_cases", ())}
+    """The files that the page of a report shows among its worst cases."""
+    figures = Figures(report)
+    shown = (judged for split in SPLITS if (judged := figures.single_photos(split)) is not None)
+    return {case["file"] for j in shown for case in figures.value(*j.path, "worst_cases")}
 
 
 def thumbnails(folder: Path, files: Iterable[str]) -> dict[str, str]:
