@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train train-deep ablation evaluate package register test test-long lint check bench metamorphic lock
+.PHONY: help setup serve stop predict train train-deep ablation evaluate validate package register test test-long lint check bench metamorphic lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +56,12 @@ $(call needs,evaluate,DATA)
 evaluate: $(VENV)/.made/train  ## score an archive  DATA="dir [dir…]" [ARCHIVE=a.mar JSON=out.json MIN_SIDE=512]
 	@$(PM25) evaluate $(DATA:%=--data "%") $(if $(ARCHIVE),--archive "$(ARCHIVE)") \
 		$(if $(JSON),--json "$(JSON)") $(if $(MIN_SIDE),--min-side "$(MIN_SIDE)")
+
+$(call needs,validate,VERSION)
+validate: $(VENV)/.made/train  ## judge a trained version, write its report  VERSION=1.0.0 [HTML=f JSON=f THUMBNAILS=dir AGAINST=f]
+	@$(PM25) validate --run "build/runs/$(VERSION)" $(if $(HTML),--html "$(HTML)") \
+		$(if $(JSON),--json "$(JSON)") $(if $(THUMBNAILS),--thumbnails "$(THUMBNAILS)") \
+		$(if $(AGAINST),--against "$(AGAINST)")
 
 $(call needs,package,VERSION)
 package: $(VENV)/.made/train  ## build model_store/pm25-VERSION.mar  VERSION=1.0.0 [ARCHIVE=from.mar]
