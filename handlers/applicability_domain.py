@@ -58,6 +58,11 @@ def _as_it_is(value: float) -> float:
     return value
 
 
+def _factor(value: float) -> float:
+    # Beyond it the exponential is no number; a detail has to be told all the same.
+    return math.exp(min(value, 700.0))
+
+
 def _percent(value: float) -> float:
     return 100.0 * value
 
@@ -73,13 +78,13 @@ DIMENSIONS: Mapping[str, Dimension] = {
     "lightness_sd": Dimension("spread of lightness", " L*", _as_it_is, _EXPOSE),
     "sky_fraction": Dimension("share of sky", " %", _percent, _LEVEL),
     "deep_log_optical_depth_far": Dimension(
-        "optical depth of the air before far things", "", math.exp, _LEVEL
+        "optical depth of the air before far things", "", _factor, _LEVEL
     ),
     "spectral_slope": Dimension("spectral slope, coarse to middling", "", _as_it_is, _AS_TAKEN),
     "spectral_slope_fine": Dimension("spectral slope, middling to fine", "", _as_it_is, _AS_TAKEN),
     "picture_chroma_mean": Dimension("mean chroma", " C*", _as_it_is, _COLOUR),
-    "grey_world_red_log_gain": Dimension("red over green of the ground", "", math.exp, _COLOUR),
-    "grey_world_blue_log_gain": Dimension("blue over green of the ground", "", math.exp, _COLOUR),
+    "grey_world_red_log_gain": Dimension("red over green of the ground", "", _factor, _COLOUR),
+    "grey_world_blue_log_gain": Dimension("blue over green of the ground", "", _factor, _COLOUR),
 }
 
 
