@@ -40,6 +40,35 @@ def production_scores() -> tuple[str, dict[str, Any]]:
     return name.removeprefix("pm25-").removesuffix(".mar"), scores
 
 
+def production_card() -> str:
+    """The model card of the archive in production."""
+    name = (STORE / "production").read_text(encoding="utf-8").strip()
+    with zipfile.ZipFile(STORE / name) as archive:
+        return archive.read("artifact/model_card.md").decode()
+
+
+def coverage_by_level() -> Rows:
+    """The card's own table: it comes from single answers, which scores.json does not hold."""
+    title = "\n## What is guaranteed and what is modelled\n"
+    section = production_card().partition(title)[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("|") and "---" not in line]
+    if not lines:  # an archive from before the card had one
+        yield "split", "over", "coverage"
+    for line in lines:
+        yield [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def label_quality() -> Rows:
+    """All labels beside those that were not converted."""
+    _, scores = production_scores()
+    yield "split", "labels", *FIGURES.values()
+    for split in SPLITS:
+        block = scores[split]["full"]
+        for labels, part in (("all", "overall"), ("A and B", "quality_a_b")):
+            if part in block and block[part]["n"]:
+                yield f"`{split}`", labels, *_cells(block[part])
+
+
 def camera_scores() -> Rows:
     _, scores = production_scores()
     yield "split", "reads", *FIGURES.values()

@@ -11,7 +11,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from docs.scientific_background import paper_picture, physics, score_tables, sign_tables, valley
+from docs.scientific_background import (
+    paper_picture,
+    physics,
+    published,
+    score_tables,
+    sign_tables,
+    valley,
+)
 
 FOLDER = Path(__file__).parent
 
@@ -33,6 +40,9 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "random split": score_tables.random_split,
     "photo skill": score_tables.photo_skill,
     "day and night": score_tables.day_and_night,
+    "beside published": published.beside_published,
+    "coverage by level": score_tables.coverage_by_level,
+    "label quality": score_tables.label_quality,
 }
 _PLACE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
