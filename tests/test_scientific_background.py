@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from docs.scientific_background import feature_signs, figures, physics, score_tables, tables
+from docs.scientific_background import (
+    feature_signs,
+    figures,
+    physics,
+    published,
+    score_tables,
+    tables,
+)
 from docs.scientific_background.paper_picture import (
     BRICK,
     FAR_KM,
@@ -25,7 +32,9 @@ from features.meteorology import air_mass, dew_point, humidity_growth
 from features.schema import FeatureFamily
 from features.sky import picture_geometry
 from features.texture import co_occurrences, haralick, local_binary_patterns
+from handlers.conformal import CENTRAL_LEVELS
 from training.atmosphere import Air
+from training.calibration import fit_conformal
 from training.dataset import LabelledPhoto
 from training.features_page import FAMILIES
 
@@ -79,6 +88,18 @@ def test_what_the_pages_say_of_the_scores_holds_for_this_archive() -> None:
             assert kind["mae"] < honest["mae"] and kind["spearman"] > honest["spearman"], split
     known = by_day("unseen_days", "milan")
     assert 0.35 < known["mae"] / known["baseline_mae"] < 0.65
+
+
+def test_every_published_figure_is_one_that_the_review_has_read() -> None:
+    review = " ".join(text_of(FOLDER / "literature_review.md").split())
+    for _, works, _, _ in published.QUESTIONS:
+        for work in works:
+            link = re.search(r"\]\((https://[^)]+)\)", work.work)
+            assert link is not None and link[1] in review, work.work
+            for number in re.findall(r"\d+\.?\d*", f"{work.result} {work.coverage}"):
+                about = review.split(link[1])
+                near = " ".join(text[-400:] for text in about) + " ".join(t[:400] for t in about)
+                assert number in near, f"{work.work}: {number}"
 
 
 @pytest.mark.parametrize("name", figures.SHEETS)
@@ -207,6 +228,15 @@ def test_the_best_distance_is_where_the_optical_depth_is_one() -> None:
 def test_the_tables_and_the_renderer_have_the_same_air() -> None:
     air = Air(37, 85, 3.5, 0.16, 1.4, 0.9, 0.65, 1000, 850)
     assert 1e6 * air.extinction()[1] == pytest.approx(physics.extinction(37, 85), rel=0.01)
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95])
+def test_the_rank_by_hand_is_the_one_that_is_fitted(level: float) -> None:
+    scores = np.arange(1.0, 30.0)
+    table = fit_conformal(scores, np.zeros(29), np.ones(29), np.arange(29))
+    rank = int(table.groups[0].score_quantiles[CENTRAL_LEVELS.index(level)])
+    by_hand = {0.9: "29 days at 90 % ask for the ⌈30 · 0.9⌉ = {}th", 0.95: "⌈28.5⌉ = {}th"}
+    assert says(UNCERTAINTY, by_hand[level].format(rank))
 
 
 def test_combined_errors_add_in_squares() -> None:

@@ -72,8 +72,8 @@ UNSEEN_PLACES = (
         "(https://arxiv.org/abs/2604.22787)",
         "places held out",
         "404 stations, no photos",
-        "R² 0.13",
-        "0.65 in East Africa",
+        "R² 0.134",
+        "65.3 % in East Africa",
     ),
 )
 A_FEW_LABELS = (
