@@ -4,7 +4,7 @@ In dimension j a value x lies z_j = |x − centre_j| / spread_j from the usual o
 its own below and above. The distance is their root mean square over the dimensions that are known:
 
     distance = √(mean_j z_j²)
-    widening = min(max(distance / reach, 1), 2)
+    widening = min(max(distance / reach, 1), 1.5)
 
 Not a distance in learned features, nor over all features: both call every new place strange.
 `reach` is how far whole sites lie that were held out, so that one more of their kind is not.
@@ -36,8 +36,8 @@ __all__ = [
 ]
 
 # Labelled photos that were altered so that they lie beyond reach (filters, blur) were not estimated
-# worse than others (docs/LOG.md): twice as wide is caution for pictures that no label can judge.
-WIDEST = 2.0
+# worse than others (docs/LOG.md): half as wide again is caution for pictures that no label can judge.
+WIDEST = 1.5
 # Standard deviations of a normal law from its median to its 95 % quantile.
 SPREADS_TO_95 = 1.645
 # One dimension that is as far off as this cannot be made worse; keeps the squares finite.
@@ -132,7 +132,7 @@ class ApplicabilityDomain:
         return np.asarray(np.sqrt(squares.sum(axis=1) / np.maximum(known.sum(axis=1), 1)))
 
     def widening(self, X: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
-        """Factor (n,) [1] on sigma [ln ug m-3]: 1 within reach, then in proportion, 2 at most."""
+        """Factor (n,) [1] on sigma [ln ug m-3]: 1 within reach, then in proportion, 1.5 at most."""
         return np.asarray(np.clip(self.distance(X, names) / self.reach, 1.0, WIDEST))
 
     def score(self, distance: float) -> float:
