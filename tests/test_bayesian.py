@@ -12,7 +12,14 @@ import torch
 from features.errors import ArtifactError
 from handlers.bayesian import BayesianLinear, BayesianNeuralNetwork
 from training.learners import one_thread
-from training.variational import PassNoise, Posterior, elbo_gradient, fit_bayesian
+from training.variational import (
+    ROWS_A_WEIGHT,
+    Objective,
+    PassNoise,
+    Posterior,
+    elbo_gradient,
+    fit_bayesian,
+)
 
 N_FEATURES = 6
 
@@ -129,8 +136,8 @@ def test_kl_is_zero_at_the_prior_and_positive_elsewhere() -> None:
     assert layer.kl().item() == pytest.approx(10 * 0.5 * (0.3 / 0.7) ** 2, rel=1e-4)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_written_out_gradient_is_torchs(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "beta"), [(0, 0.5), (1, 0.0), (2, 1.0)])
+def test_written_out_gradient_is_torchs(seed: int, beta: float) -> None:
     rng = np.random.default_rng(seed)
     n, n_hidden, dropout, kl_weight = 40, 7, 0.3, 0.02
     network = BayesianNeuralNetwork(
@@ -150,7 +157,7 @@ def test_written_out_gradient_is_torchs(seed: int) -> None:
     mean, log_variance = network(*tensors)
     squared = (torch.from_numpy(target) - mean).square()
     nll = 0.5 * (log_variance + squared * torch.exp(-log_variance))
-    row_weight = torch.from_numpy(weight) * torch.exp(0.5 * log_variance.detach())
+    row_weight = torch.from_numpy(weight) * torch.exp(beta * log_variance.detach())
     ((row_weight * nll).sum() / weight.sum() + kl_weight * network.kl()).backward()
 
     def posterior(layer: BayesianLinear, prior_sd: float) -> Posterior:
@@ -169,6 +176,7 @@ def test_written_out_gradient_is_torchs(seed: int) -> None:
         noise,
         dropout,
         kl_weight,
+        beta,
     )
     expected = [
         torch.cat([w.grad, b.grad[:, None]], dim=1).numpy()
@@ -177,6 +185,44 @@ def test_written_out_gradient_is_torchs(seed: int) -> None:
     ]
     for ours, torchs in zip(gradient, expected, strict=True):
         np.testing.assert_allclose(ours, torchs, rtol=1e-8, atol=1e-10)
+
+
+def test_posterior_is_made_colder_only_where_rows_are_few() -> None:
+    rule, bayes = Objective(), Objective(temperature=1.0)
+    n_weights = 50
+    enough = ROWS_A_WEIGHT * n_weights
+    for n_effective in (enough, 10 * enough):
+        assert rule.kl_weight(n_effective, n_weights) == bayes.kl_weight(n_effective, n_weights)
+    few = enough / 40
+    assert rule.kl_weight(few, n_weights) == pytest.approx(
+        Objective(temperature=1 / 40).kl_weight(few, n_weights)
+    )
+
+
+def test_prior_rules_where_rows_say_nothing_of_a_weight() -> None:
+    X = np.zeros((4000, 2))
+    X[:, 0] = np.random.default_rng(0).normal(size=4000)
+    y = 0.3 * X[:, 0] + np.random.default_rng(1).normal(size=4000)
+    network = fit_bayesian(X, y, np.ones(4000), seed=0)
+    spread = torch.nn.functional.softplus(network.hidden.weight_rho.detach())
+    # The second feature is 0 in every row: its weights start at a tenth of the prior's spread or
+    # less, and nothing but the KL term moves them.
+    silent = fit_bayesian(X, y, np.ones(4000), seed=0, objective=Objective(temperature=0.0))
+    untouched = torch.nn.functional.softplus(silent.hidden.weight_rho.detach())
+    assert torch.all(spread[:, 1] > 5 * untouched[:, 1])
+
+
+def test_network_without_uncertain_weights_knows_noise_alone(unseen: Noisy) -> None:
+    data = noisy_data(600, seed=6)
+    plain = Objective(dropout=0.0, uncertain=False)
+    prediction = fit_bayesian(data.X, data.y, np.ones(600), 0, objective=plain).predict(unseen.X)
+    assert np.all(prediction.epistemic_sd < 1e-6)
+    assert np.all(prediction.aleatoric_sd > 0.0)
+    again = fit_bayesian(
+        data.X, data.y, np.ones(600), 0, objective=Objective(dropout=0.2, uncertain=False)
+    )
+    assert again.dropout == 0.2
+    assert np.all(again.predict(unseen.X).epistemic_sd > 1e-3)
 
 
 def test_an_answer_does_not_depend_on_its_neighbours(
