@@ -186,7 +186,7 @@ def test_it_says_whether_the_gate_is_passed(report: dict[str, Any]) -> None:
     passed = Page(report_html(report, Verdict((met,)))).text
     failed = Page(report_html(report, Verdict((met, missed)))).text
     assert "Not passed" not in passed and "Passed." in passed and "a <limit>" in passed
-    assert "Not passed" in failed and "0.500 to 0.600" in failed
+    assert "Not passed" in failed and "0.5 to 0.6" in failed
     assert 'id="gate"' in report_html(report, Verdict((met,)))
     assert "gate" not in report_html(report)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -268,3 +269,23 @@ def test_a_broken_manifest_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_folder_without_answers_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataSetError, match="no answers"):
         validator_of(tmp_path)
+
+
+def test_the_example_of_the_how_to_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "validate-a-model.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    (folder,) = re.findall(r'Path\("(.+?)"\)', example)
+    write_held_out(tmp_path / folder, {"unseen_days": drawn_run(40)["unseen_days"]})
+    monkeypatch.chdir(tmp_path)
+    exec(example, {})
+    assert 0 <= float(capsys.readouterr().out) <= 1
+
+
+def test_the_how_to_names_every_question(report: dict[str, Any]) -> None:
+    page = Path(__file__).resolve().parent.parent / "docs" / "how-to" / "validate-a-model.md"
+    text = page.read_text("utf-8")
+    blocks = report["splits"]["unseen_days"]["full"]
+    for name in {*blocks, *(question for block in blocks.values() for question in block)}:
+        assert f"`{name}`" in text, name

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
+from training.held_out import HAZE_DEPTHS
 from training.validation.figures import Figures
 
 
@@ -142,6 +143,12 @@ LAG = (
     Column("ratio", ("rate_ratio",), 2),
     Column("corr. of changes", ("change_correlation",), 2),
 )
+PROFILE = (
+    Column("correlation", ("correlation",), 2),
+    Column("within sessions", ("correlation_within_session",), 2),
+    Column("RMSE", ("rmse",), 1),
+    Column("RMSE / mean", ("nrmse",), 0, percent=True),
+)
 SPATIAL = (
     Column("sites", ("sites", "n")),
     Column("Moran's I", ("sites", "i"), 2),
@@ -166,6 +173,10 @@ PLAUSIBILITY = (
 HAZE = (
     Column("n by day", ("n",)),
     Column("never lowers", ("never_lowers",), 1, percent=True),
+    *(
+        Column(f"up to depth {HAZE_DEPTHS[i]:g}", ("unlowered_so_far", i), 1, percent=True)
+        for i in (1, 3)
+    ),
     Column("raises by ≥ 20 %", ("raises",), 1, percent=True),
     Column("both", ("holds",), 1, percent=True),
 )

@@ -26,7 +26,7 @@ SPLITS = {
 RECORDS = {
     "known_camera": "known camera, by day",
     "sessions": "all places, by session",
-    "photos": "all places, by photo",
+    "photos": "all photos",
 }
 
 

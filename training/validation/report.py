@@ -17,7 +17,7 @@ from handlers.air_quality_index import US_EPA_2024
 from training.validation import columns, plots, tables
 from training.validation.figures import NOT_DEFINED, SPLITS, Figures, Judged
 from training.validation.gate import Check, Verdict
-from training.validation.svg import number, swatch
+from training.validation.svg import swatch
 
 Drawn = list[tuple[Judged, Markup]]
 
@@ -95,7 +95,10 @@ def _tables(figures: Figures, headlines: Sequence[Judged]) -> dict[str, Any]:
         "skill": tables.over_references(figures),
         "variants": tables.over_variants(figures),
         "moving": tables.over_photos(figures, columns.MOVING),
-        "lag": tables.over_steps(figures),
+        "profiles": tables.over_moving_sites(
+            figures, columns.PROFILE, "temporal", "hourly_profile"
+        ),
+        "lag": tables.over_moving_sites(figures, columns.LAG, "temporal", "lag_1"),
         "spatial": tables.over_places(figures),
         "plausibility": tables.over_photos(figures, columns.PLAUSIBILITY, "plausibility"),
         "haze": tables.over_photos(figures, columns.HAZE, "plausibility", "added_haze", "overall"),
@@ -201,7 +204,7 @@ def _measured(check: Check) -> Markup:
     if check.measured is None:
         return NOT_DEFINED
     ends = check.measured if isinstance(check.measured, tuple) else (check.measured,)
-    return Markup(" to ").join(number(value, 3) for value in ends)
+    return Markup(" to ").join(f"{value:.3g}".replace("-", "−") for value in ends)
 
 
 def _label(what: str, judged: Judged) -> str:

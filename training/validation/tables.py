@@ -56,14 +56,14 @@ def over_places(figures: Figures) -> Table:
     return _table(figures, columns.SPATIAL, rows)
 
 
-def over_steps(figures: Figures) -> Table:
-    """Each site whose sessions hold several moments."""
+def over_moving_sites(figures: Figures, shown: Sequence[Column], *inner: str) -> Table:
+    """A row for each site whose movements a block {site: …} at `inner` holds."""
     rows = (
-        ((_named(j), site), (*j.path, "temporal", "lag_1", site))
+        ((_named(j), site), (*j.path, *inner, site))
         for j in figures.moving()
-        for site in figures.value(*j.path, "temporal", "lag_1")
+        for site in figures.value(*j.path, *inner)
     )
-    return _table(figures, columns.LAG, rows, "site")
+    return _table(figures, shown, rows, "site")
 
 
 def over_variants(figures: Figures) -> Table:
