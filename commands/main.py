@@ -14,6 +14,7 @@ from commands.predict import predict
 from commands.register import register
 from commands.serve import serve, stop
 from commands.train import train
+from commands.validate import validate
 from features.errors import PM25Error
 
 cli = typer.Typer(
@@ -22,7 +23,7 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="PM2.5 from one outdoor photograph, with an interval that can be believed.",
 )
-for command in (train, evaluate, package, predict, serve, stop, register):
+for command in (train, evaluate, validate, package, predict, serve, stop, register):
     cli.command()(command)
 
 

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from commands.main import app, cli
 from training import archive, dataset, evaluate, run
 
-COMMANDS = ["train", "evaluate", "package", "predict", "serve", "stop", "register"]
+COMMANDS = ["train", "evaluate", "validate", "package", "predict", "serve", "stop", "register"]
 Pm25 = Callable[..., tuple[int, str, str]]
 
 
@@ -72,6 +72,7 @@ BAD: dict[str, tuple[list[str], str, str]] = {
     "no production": (["evaluate", "--data", "data"], "production", "name an archive"),
     "unknown group": (
         ["evaluate", "--data", "data", "--without", "weather,luck"], "luck", "weather, camera"),
+    "no run": (["validate", "--run", "nowhere"], "nowhere", "make train"),
     "no photo": (["predict", "no.jpg"], "no.jpg", "JPEG"),
     "broken metadata": (["predict", "photo.jpg", "--metadata", "{lat: 1"], "not JSON", "lat"),
     "no artefact": (["package", "--version", "1.0.0"], "artifact", "make train"),
