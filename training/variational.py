@@ -14,8 +14,8 @@ With four rows a weight or more T is 1, the posterior itself. A mean-field netwo
 than rows underfits at T = 1 (as Blundell 2015, arXiv 1505.05424, does on small data), and its
 posterior is made colder. Mean 90 % interval score of the network alone, conformal in the same
 way, over five seeds on development photos: a known camera on days held out (0.15 to 0.27 rows a
-weight) 42 ug m-3 with this rule, and 42, 46 and 59 at T = 0.05, 0.3 and 1; sites held out (10 to 17
-rows a weight) 237 with this rule, and 260, 249 and 237 (`make compare-uncertainty`, docs/LOG.md).
+weight) 42 ug m-3 with this rule, and 42, 45 and 59 at T = 0.05, 0.3 and 1; sites held out (10 to 17
+rows a weight) 266 with this rule, and 278, 273 and 266 (`make compare-uncertainty`, docs/LOG.md).
 What is left is a spread too small at new places: without the conformal scores, which are
 measured in units of it, 82 % of labels are in the 90 % interval.
 
