@@ -24,7 +24,7 @@ from training.calibration import fit_conformal
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 WITHIN = 0.02
-WORLDS = {7: 400, 20: 120}  # by the number of sites: how many leave half a point to chance
+WORLDS = {7: 600, 20: 240}  # by the number of sites: how many leave half a point to chance
 SESSIONS = (30, 22, 20, 23, 9, 2, 1)  # a site: as unequal as those of the development data
 MOST_PHOTOS = 4  # of a session
 BETWEEN_SESSIONS = 0.6  # share of the variance within a site; the rest is the photo's own
@@ -129,16 +129,13 @@ def test_a_new_site_is_covered_as_often_as_was_asked(K: int, share: float, rest:
 
 @pytest.mark.long
 @pytest.mark.parametrize("share", [0.2, 0.5, 0.7])
-@pytest.mark.parametrize("K", [7, 20])
-def test_heavy_tails_of_the_sites_themselves_cost_width_and_no_coverage(
-    K: int, share: float
-) -> None:
+def test_heavy_tails_of_the_sites_themselves_cost_width_and_no_coverage(share: float) -> None:
     """A handful of sites cannot show their tails, so the law takes them for normal.
 
     Where they are heavy the half that lies innermost is then asked for too widely, by up to five
     points; the levels from 80 % on still hold.
     """
-    mean, error = mean_and_error(coverages(K, share, heavy, heavy, with_sites))
+    mean, error = mean_and_error(coverages(7, share, heavy, heavy, with_sites))
     assert error.max() < 0.005
     assert np.abs(mean - LEVELS)[1:].max() < WITHIN, mean
     assert 0.5 - WITHIN < mean[0] < 0.55

@@ -101,8 +101,8 @@ def test_new_places_are_counted_by_session_and_once_more_without_converted_label
     )
     head, *rows = rows_of("\n".join(coverage_table({"unseen_sites": record})))
     by_name = {row[1]: dict(zip(head, row, strict=True)) for row in rows}
-    assert by_name["new places, sessions"]["n"] == "12"
-    assert by_name["new places, sessions"]["90 %"].startswith("0.67 (")
+    assert by_name["no camera known, sessions"]["n"] == "12"
+    assert by_name["no camera known, sessions"]["90 %"].startswith("0.67 (")
     assert by_name["the same without C"]["n"] == "8"
     assert by_name["the same without C"]["90 %"].startswith("1.00")
 

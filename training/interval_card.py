@@ -54,7 +54,7 @@ def experts(estimator: PM25Estimator) -> Iterator[tuple[str, Expert]]:
 
 
 def coverage_table(full: Mapping[str, HeldOutAnswers]) -> Iterator[str]:
-    """Coverage by level of each split, as a Markdown table: cameras by photo, places by session."""
+    """Coverage by level and split, in Markdown: known cameras by photo, others by session."""
     levels = " | ".join(f"{percent(level)} %" for level in LEVELS)
     yield f"| split | over | n | sessions | {levels} | width |"
     yield "|---" * (len(LEVELS) + 5) + "|"
@@ -64,7 +64,7 @@ def coverage_table(full: Mapping[str, HeldOutAnswers]) -> Iterator[str]:
         known = full[split].of(full[split].known_camera)
         new = full[split].of(~full[split].known_camera).per_session()
         measured = new.of(new.pm25_quality != "C")
-        parts = {"known cameras, photos": known, "new places, sessions": new}
+        parts = {"known cameras, photos": known, "no camera known, sessions": new}
         if len(measured) < len(new):
             parts["the same without C"] = measured
         for name, part in parts.items():
