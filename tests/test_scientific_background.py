@@ -32,9 +32,10 @@ from features.meteorology import air_mass, dew_point, humidity_growth
 from features.schema import FeatureFamily
 from features.sky import picture_geometry
 from features.texture import co_occurrences, haralick, local_binary_patterns
+from handlers.applicability_domain import WIDEST
 from handlers.conformal import CENTRAL_LEVELS
 from training.atmosphere import Air
-from training.calibration import fit_conformal
+from training.calibration import LEAST_SESSIONS_OF_A_GROUP, fit_conformal
 from training.dataset import LabelledPhoto
 from training.features_page import FAMILIES
 
@@ -237,6 +238,11 @@ def test_the_rank_by_hand_is_the_one_that_is_fitted(level: float) -> None:
     rank = int(table.groups[0].score_quantiles[CENTRAL_LEVELS.index(level)])
     by_hand = {0.9: "29 days at 90 % ask for the ⌈30 · 0.9⌉ = {}th", 0.95: "⌈28.5⌉ = {}th"}
     assert says(UNCERTAINTY, by_hand[level].format(rank))
+
+
+def test_the_widening_is_the_one_that_is_applied() -> None:
+    assert says(UNCERTAINTY, f"clip(distance / reach, 1, {WIDEST:g})")
+    assert says(UNCERTAINTY, f"at least {LEAST_SESSIONS_OF_A_GROUP} in each")
 
 
 def test_combined_errors_add_in_squares() -> None:

@@ -14,6 +14,12 @@ VARIANTS = {
     "photo_without_weather": "photo and sun",
     "weather_and_sun_without_photo": "sun and weather",
 }
+REPORT = STORE.parent / "docs" / "validation" / "report.json"
+REFERENCES = {
+    "training_median": "the usual value",
+    "climatology": "month and hour",
+    "weather_and_sun_without_photo": "sun and weather",
+}
 SPLITS = ("unseen_days", "unseen_months", "unseen_sites")
 FIGURES = {
     "n": "n",
@@ -67,6 +73,28 @@ def label_quality() -> Rows:
         for labels, part in (("all", "overall"), ("A and B", "quality_a_b")):
             if part in block and block[part]["n"]:
                 yield f"`{split}`", labels, *_cells(block[part])
+
+
+def skill_by_reference() -> Rows:
+    """From the validation report: what is known without the photo, and how much better it does."""
+    splits = json.loads(REPORT.read_text(encoding="utf-8"))["splits"]
+    yield "split", "over", "n", "MAE", "reference", "its MAE", "skill", "95 % interval"
+    asked = {
+        "unseen_days": ("known_camera", "known camera by day"),
+        "unseen_months": ("known_camera", "known camera by day"),
+        "unseen_sites": ("sessions", "sessions of new places"),
+    }
+    for split, (record, over) in asked.items():
+        blocks = splits.get(split, {}).get("full", {}).get(record, {}).get("skill", {})
+        for name, reference in REFERENCES.items():
+            block = blocks.get(name)
+            if block and block["mae"]["skill"] is not None:
+                mae, interval = block["mae"], block["mae"]["skill_interval"]
+                yield (
+                    *(f"`{split}`", over, str(block["n"]), _number(mae["score"], 1), reference),
+                    *(_number(mae["reference"], 1), _number(mae["skill"], 2)),
+                    "" if interval is None else f"{interval[0]:.2f} to {interval[1]:.2f}",
+                )
 
 
 def camera_scores() -> Rows:

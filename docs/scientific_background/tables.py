@@ -43,6 +43,7 @@ TABLES: dict[str, Callable[[], Rows]] = {
     "beside published": published.beside_published,
     "coverage by level": score_tables.coverage_by_level,
     "label quality": score_tables.label_quality,
+    "skill by reference": score_tables.skill_by_reference,
 }
 _PLACE = re.compile(r"(<!-- table: ([a-z ]+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
 
