@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import typer
 
+from commands.calibrate_camera import calibrate_camera
 from commands.evaluate import evaluate
 from commands.package import package
 from commands.predict import predict
@@ -23,7 +24,10 @@ cli = typer.Typer(
     pretty_exceptions_enable=False,
     help="PM2.5 from one outdoor photograph, with an interval that can be believed.",
 )
-for command in (train, evaluate, validate, package, predict, serve, stop, register):
+for command in (
+    *(train, evaluate, validate, calibrate_camera, package),
+    *(predict, serve, stop, register),
+):
     cli.command()(command)
 
 

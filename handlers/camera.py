@@ -3,22 +3,32 @@
 Two cameras that look at the same air give different features: other distances, walls, lenses. So
 photos of a known camera are judged by how they differ from that camera's usual photo, and what
 is estimated is how PM2.5 differs from the usual PM2.5 in front of it.
+
+Of a camera known at training, the usual photo is one of many features. Of one that was calibrated
+later, from a few labelled photos, it is a single number: what the models for new places say of it.
 """
 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import NormalDist
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.errors import ArtifactError
+from handlers.conformal import CENTRAL_LEVELS, QUANTILE_LEVELS, ConformalTable
 
 # Between the 5 % and the 95 % quantile of a normal law lie this many standard deviations.
 NORMAL_SPAN = 3.29
+# Among a reference's quantiles: those of ln PM2.5 as the models for new places estimate it.
+LN_PM25 = "ln_pm25"
+_NORMAL_QUANTILES = np.array([NormalDist().inv_cdf(level) for level in QUANTILE_LEVELS])
 
 
 @dataclass(frozen=True)
@@ -28,11 +38,13 @@ class CameraReference:
     camera            the name that requests give
     content_hash      of the archive it was made for; empty inside that archive itself
     feature_set       hash of the features behind it
-    quantiles         photo feature → its 5, 50 and 95 % quantiles over the camera's photos
-    shift             ln of the usual PM2.5 [ln ug m-3]: the median over its sessions
-    scale             [1], > 0: ln PM2.5 = shift + scale · (what the models say of the difference)
+    quantiles         photo feature → its 5, 50 and 95 % quantiles over the camera's photos; of a
+                      camera calibrated after training `ln_pm25` alone [ln ug m-3], or nothing
+    shift             ln of the usual PM2.5 [ln ug m-3]
+    scale             [1], ≥ 0: ln PM2.5 = shift + scale · (what the models say of the difference)
     n                 sessions behind it
-    interval_factors  (below, above): how much wider (> 1) or narrower its interval is on each side
+    interval_factors  (below, above), > 0: how much wider (> 1) or narrower ln PM2.5 is left open on
+                      each side than the models leave it
     """
 
     camera: str
@@ -43,6 +55,11 @@ class CameraReference:
     scale: float
     n: int
     interval_factors: tuple[float, float]
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether it was made after training: its photos are judged as those of a new place."""
+        return not self.quantiles.keys() - {LN_PM25}
 
     def relative(self, X: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
         """Rows (n, F) of features `names` as differences from the camera's usual photo.
@@ -58,6 +75,70 @@ class CameraReference:
                 result[:, column] = (X[:, column] - middle) / spread
         return result
 
+    def applied(
+        self, mu: NDArray[np.float64], distances: NDArray[np.float64], night: NDArray[np.bool_]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """ln PM2.5 (n,) and the distances (n, 21) of its quantiles from it, for this camera.
+
+        mu (n,), distances (n, 21) [ln ug m-3]: what the models say, at QUANTILE_LEVELS; night (n,).
+        A camera is calibrated by day. By night its photo says nothing that was calibrated: the
+        estimate is its usual PM2.5, and the interval, never narrowed, is wider by as much as the
+        photos of its days tell, s = scale · (q95 − q05) / 3.29:  √(distance² + (z s)²).
+        """
+        low, middle, high = self.quantiles.get(LN_PM25, (0.0, 0.0, 0.0))
+        below, above = self.interval_factors
+        told = self.scale * (mu - middle)
+        apart = np.where(distances < 0.0, below * distances, above * distances)
+        if LN_PM25 in self.quantiles:
+            untold = self.scale * (high - low) / NORMAL_SPAN * _NORMAL_QUANTILES
+            at_least = np.maximum(np.abs(apart), np.abs(distances))
+            wider = np.copysign(np.hypot(at_least, untold), _NORMAL_QUANTILES)
+            told = np.where(night, 0.0, told)
+            apart = np.where(night[:, np.newaxis], wider, apart)
+        return self.shift + told, apart
+
+
+class SitePrior(NamedTuple):
+    """What calibrating a camera starts from: how sites differ that an archive had not seen, as
+    shares of the reach of its interval. The reach is the distance in ln PM2.5 from the estimate of
+    an unknown camera to the bound of its 90 % interval.
+
+    level_sd    standard deviation of a site's level around the estimate, over the reach [1]
+    session_sd  standard deviation of a photo around its site's level, over the reach [1]
+    """
+
+    level_sd: float
+    session_sd: float
+
+    @classmethod
+    def of(cls, table: ConformalTable) -> SitePrior | None:
+        """That of the table for new places; None where no effect of sites was modelled."""
+        if table.site_effect is None:
+            return None
+        column = CENTRAL_LEVELS.index(0.9)
+        reach = float(np.mean([group.score_quantiles[column] for group in table.groups]))
+        return cls(table.site_effect.sd / reach, table.site_effect.within_sd / reach)
+
+
+def reference_from(entry: Any) -> CameraReference:
+    """The reference in a JSON object. Raises KeyError, TypeError or ValueError when it is none."""
+    reference = CameraReference(
+        **{
+            **entry,
+            "quantiles": {name: tuple(q) for name, q in entry["quantiles"].items()},
+            "interval_factors": tuple(entry["interval_factors"]),
+        }
+    )
+    below, above = reference.interval_factors
+    numbers = [reference.shift, reference.scale, reference.n, below, above]
+    for low, middle, high in reference.quantiles.values():
+        numbers += [low, middle, high]
+    if not all(math.isfinite(number) for number in numbers):
+        raise ValueError("a number in it is not finite")
+    if reference.scale < 0.0 or reference.n < 0 or below <= 0.0 or above <= 0.0:
+        raise ValueError("scale and n must be ≥ 0, interval factors > 0")
+    return reference
+
 
 def save_cameras(references: Mapping[str, CameraReference], path: Path) -> None:
     """Write references as JSON, by camera."""
@@ -69,16 +150,7 @@ def load_cameras(path: Path) -> dict[str, CameraReference]:
     """Read what `save_cameras` wrote. Raises ArtifactError when it is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return {
-            name: CameraReference(
-                **{
-                    **entry,
-                    "quantiles": {k: tuple(v) for k, v in entry["quantiles"].items()},
-                    "interval_factors": tuple(entry["interval_factors"]),
-                }
-            )
-            for name, entry in content.items()
-        }
+        return {name: reference_from(entry) for name, entry in content.items()}
     except (OSError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ArtifactError(
             "broken_cameras",

@@ -7,8 +7,9 @@ Run inside the unpacked archive, so that its own code answers:
 In:  {"photo": PATH, "metadata": {…}, "min_side": 512, "return": ["features", "quantiles"]}
 Out: {"answer": {…}} or {"problem": {…}} as the service writes them, in order.
 The first line out is {"ready": {"model_version", "training_photos": [SHA-256, …],
-"baseline_pm25": [ug m-3], "baseline_by_camera": {camera: [ug m-3]}}}, or {"problem": …} when the
-archive refuses to load.
+"baseline_pm25": [ug m-3], "baseline_by_camera": {camera: [ug m-3]}, "cameras": [those known at
+training], "site_prior": {"level_sd", "session_sd"} or null}}, or {"problem": …} when the archive
+refuses to load.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ import cv2  # noqa: E402  (xgboost and lightgbm must not meet scikit-learn, see 
 import torch  # noqa: E402
 
 from features.errors import ArtifactError, PhotoError, PM25Error  # noqa: E402
+from handlers.camera import SitePrior  # noqa: E402
 from handlers.predictor import SERVING_MIN_SIDE, Predictor  # noqa: E402
 from handlers.problem import problem  # noqa: E402
 
@@ -82,11 +84,14 @@ def main() -> int:
     except PM25Error as error:
         print(json.dumps({"problem": problem(error, None)}), flush=True)
         return 2
+    prior = SitePrior.of(predictor.estimator.new_place.conformal)
     ready = {
         "model_version": predictor.manifest.version,
         "training_photos": seen,
         "baseline_pm25": predictor.statistics.baseline_pm25,
         "baseline_by_camera": dict(predictor.statistics.baseline_by_camera),
+        "cameras": sorted(filter(predictor.estimator.knows, predictor.estimator.cameras)),
+        "site_prior": None if prior is None else prior._asdict(),
     }
     print(json.dumps({"ready": ready}), flush=True)
     serve(predictor, sys.stdin, sys.stdout)

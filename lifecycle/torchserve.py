@@ -255,6 +255,8 @@ def _effective_settings(
 
 def _launch(archive: Path, properties: Path, folder: Path, home: Path) -> None:
     """Run the `torchserve` command; it returns once the JVM has been started."""
+    from handlers.camera_folder import FOLDER  # here: it brings OpenCV, which few commands need
+
     # PYTHONPATH would come before the archive's own code, and TS_CONFIG_FILE before ours.
     inherited = {
         key: value
@@ -269,6 +271,8 @@ def _launch(archive: Path, properties: Path, folder: Path, home: Path) -> None:
         "LOG_LOCATION": logs,
         "METRICS_LOCATION": logs,
         "OMP_NUM_THREADS": "1",
+        # Workers run in folders of their own.
+        FOLDER: str(Path(inherited.get(FOLDER) or ROOT / "cameras").resolve()),
     }
     command = [sys.executable, "-m", "ts.model_server", "--start", "--ncs"]
     command += ["--ts-config", str(properties), "--model-store", str(archive.parent)]
