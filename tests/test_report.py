@@ -152,6 +152,22 @@ def test_its_figures_are_those_of_the_json(report: dict[str, Any], page: Page) -
         assert shown == pytest.approx(unit * exact, abs=0.5000001 * 10**-decimals), pointer
 
 
+def test_the_published_report_says_what_its_json_says() -> None:
+    folder = Path(__file__).resolve().parent.parent / "docs" / "validation"
+    report = json.loads((folder / "report.json").read_text("utf-8"))
+    html = (folder / "report.html").read_text("utf-8")
+    page = Page(html)
+    assert len(page.figures) > 500
+    assert all(float(value) == resolved(report, at) for at, value, _ in page.figures)
+    assert report["model_version"] in page.text
+    assert len(html.encode()) < LARGEST and "data:" not in html
+    assert all(
+        round(site[key], 1) == site[key]
+        for site in report["sites"].values()
+        for key in ("lat", "lon")
+    )
+
+
 def _is_share(pointer: str) -> bool:
     """The bounds of shares are written as percent, without the sign."""
     return bool(re.search(r"/(coverage_interval_\d+|skill_interval)/\d$", pointer))

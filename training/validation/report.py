@@ -96,9 +96,11 @@ def _tables(figures: Figures, headlines: Sequence[Judged]) -> dict[str, Any]:
         "variants": tables.over_variants(figures),
         "moving": tables.over_photos(figures, columns.MOVING),
         "profiles": tables.over_moving_sites(
-            figures, columns.PROFILE, "temporal", "hourly_profile"
+            figures, columns.PROFILE, "temporal", "hourly_profile", decisive="correlation"
         ),
-        "lag": tables.over_moving_sites(figures, columns.LAG, "temporal", "lag_1"),
+        "lag": tables.over_moving_sites(
+            figures, columns.LAG, "temporal", "lag_1", decisive="rate_ratio"
+        ),
         "spatial": tables.over_places(figures),
         "plausibility": tables.over_photos(figures, columns.PLAUSIBILITY, "plausibility"),
         "haze": tables.over_photos(figures, columns.HAZE, "plausibility", "added_haze", "overall"),

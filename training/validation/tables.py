@@ -56,12 +56,15 @@ def over_places(figures: Figures) -> Table:
     return _table(figures, columns.SPATIAL, rows)
 
 
-def over_moving_sites(figures: Figures, shown: Sequence[Column], *inner: str) -> Table:
-    """A row for each site whose movements a block {site: …} at `inner` holds."""
+def over_moving_sites(
+    figures: Figures, shown: Sequence[Column], *inner: str, decisive: str
+) -> Table:
+    """A row for each site of a block {site: …} at `inner` whose `decisive` figure is defined."""
     rows = (
         ((_named(j), site), (*j.path, *inner, site))
         for j in figures.moving()
-        for site in figures.value(*j.path, *inner)
+        for site, block in figures.value(*j.path, *inner).items()
+        if block[decisive] is not None
     )
     return _table(figures, shown, rows, "site")
 
