@@ -19,7 +19,10 @@ from typer.testing import CliRunner
 from commands.main import app, cli
 from training import archive, dataset, evaluate, run
 
-COMMANDS = ["train", "evaluate", "validate", "package", "predict", "serve", "stop", "register"]
+COMMANDS = [
+    *("train", "evaluate", "validate", "calibrate-camera", "package"),
+    *("predict", "serve", "stop", "register"),
+]
 Pm25 = Callable[..., tuple[int, str, str]]
 
 
@@ -48,7 +51,7 @@ def test_help_lists_the_commands_that_there_are() -> None:
     assert list(group.commands) == COMMANDS
     shown = CliRunner().invoke(cli, ["--help"]).stdout
     listed = shown[shown.index("Commands") :]
-    assert re.findall(r"^\W*([a-z]+) {2,}\S", listed, re.MULTILINE) == COMMANDS
+    assert re.findall(r"^\W*([a-z-]+) {2,}\S", listed, re.MULTILINE) == COMMANDS
 
 
 @pytest.mark.parametrize("command", COMMANDS)
