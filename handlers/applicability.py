@@ -26,8 +26,6 @@ NIGHT_SUN_ELEVATION_DEG = -3.0
 FAR_FIELD = "far_rms_contrast"
 # Below this the photo is none by day (`handlers/estimator.py`): airlight is red, shadows are long.
 LOW_SUN_ELEVATION_DEG = 5.0
-# A domain that no photo lies beyond.
-EVERYWHERE = ApplicabilityDomain((), 1.0)
 
 
 @dataclass(frozen=True)
@@ -91,8 +89,8 @@ def applicability(
     features: Mapping[str, float],
     metadata: PhotoMetadata,
     statistics: TrainingStatistics,
+    domain: ApplicabilityDomain,
     *,
-    domain: ApplicabilityDomain = EVERYWHERE,
     estimate: float,
     known_camera: bool,
 ) -> Applicability:

@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 # Labelled photos that were altered so that they lie beyond reach (filters, blur) were not estimated
-# worse than others (docs/LOG.md): half as wide again is caution for pictures that no label can judge.
+# worse than others (docs/LOG.md): half as wide again is caution where no label can judge.
 WIDEST = 1.5
 # Standard deviations of a normal law from its median to its 95 % quantile.
 SPREADS_TO_95 = 1.645

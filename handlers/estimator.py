@@ -3,7 +3,8 @@
 There are three situations, and a set of models for each, with the same parts:
 
     new_place         the camera is unknown: judged by the photo as it is; intervals come from
-                      sites that were held out as a whole
+                      sites that were held out as a whole. Of a camera that was calibrated after
+                      training, level, slope and interval are its own
     fixed_view        the camera has a reference: judged by how the photo differs from that
                       camera's usual one by day; intervals come from days that were held out
     fixed_view_night  the same with the sun below 5°: lamps, not airlight, make the picture
@@ -14,15 +15,17 @@ Training scores this very object on its held-out folds, the server answers with 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from features.pipeline import as_matrix
+from handlers.applicability_domain import ApplicabilityDomain
 from handlers.camera import CameraReference, load_cameras, save_cameras
-from handlers.expert import Expert, Judgement
+from handlers.conformal import QUANTILE_LEVELS, interval_columns
+from handlers.expert import Expert
 
 LEVEL = 0.9
 DAYLIGHT = 5.0  # least elevation of the sun [deg]; unknown counts as day
@@ -33,19 +36,33 @@ SUN = "sun_elevation_deg"
 class Estimates:
     """Estimates for n rows, all in [ug m-3] and never negative.
 
-    pm25          (n,) the stack's estimate, the median of the predictive distribution
-    lower, upper  (n,) 90 % interval; lower ≤ pm25 ≤ upper
-    quantiles     (n, 19) at 5, 10, … 95 %
-    epistemic     (n,) standard deviation for want of knowledge: posterior draws and learners
-    aleatoric     (n,) standard deviation of PM2.5 that the photo does not determine
+    pm25       (n,) the stack's estimate, the median of the predictive distribution
+    quantiles  (n, 21) at QUANTILE_LEVELS, ascending: 2.5, 5, 10 … 95, 97.5 %
+    epistemic  (n,) standard deviation for want of knowledge: posterior draws and learners
+    aleatoric  (n,) standard deviation of PM2.5 that the photo does not determine
     """
 
     pm25: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    upper: NDArray[np.float64]
     quantiles: NDArray[np.float64]
     epistemic: NDArray[np.float64]
     aleatoric: NDArray[np.float64]
+
+    def interval(self, level: float = LEVEL) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bounds (n,) of the central interval, lower ≤ pm25 ≤ upper.
+
+        Raises ValueError for a level whose bounds are not among the quantiles.
+        """
+        low, high = interval_columns(level)
+        return self.quantiles[:, low], self.quantiles[:, high]
+
+    @property
+    def confidence(self) -> NDArray[np.float64]:
+        """√(lower / upper) (n,) of the 90 % interval [1]: 0.5 means from half to twice as much.
+
+        1 for an interval without width, falling toward 0 as its relative width grows.
+        """
+        lower, upper = self.interval()
+        return np.asarray(np.sqrt(lower / upper))
 
 
 @dataclass(frozen=True)
@@ -61,10 +78,16 @@ class PM25Estimator:
     fixed_view: Expert | None
     fixed_view_night: Expert | None
     cameras: Mapping[str, CameraReference]
+    domain: ApplicabilityDomain
 
     def knows(self, camera: str | None) -> bool:
         """Whether `camera` is judged against a reference of its own."""
-        return self.fixed_view is not None and camera in self.cameras
+        reference = self.cameras.get(camera or "")
+        return reference is not None and (self.fixed_view is not None or reference.is_calibrated)
+
+    def with_camera(self, reference: CameraReference) -> PM25Estimator:
+        """These models, and one camera more that they know."""
+        return replace(self, cameras={**self.cameras, reference.camera: reference})
 
     def row(self, features: Mapping[str, float]) -> NDArray[np.float64]:
         """Named features as one row (1, F); a missing name is nan."""
@@ -73,22 +96,21 @@ class PM25Estimator:
     def estimate(self, X: NDArray[np.float64], cameras: Sequence[str | None]) -> Estimates:
         """Estimates of rows X (n, F), nan for unknown, seen by `cameras` (n,), None for unknown."""
         result = _empty(len(X))
+        widening = self.domain.widening(X, self.names)
+        night = is_night(X, self.names)
         seen_by = np.array([camera if self.knows(camera) else "" for camera in cameras])
         for name in np.unique(seen_by):
             rows = seen_by == name
-            if name and self.fixed_view is not None:
-                reference = self.cameras[str(name)]
-                relative = reference.relative(X, self.names)
-                night = rows & is_night(X, self.names)
-                if self.fixed_view_night is not None and night.any():
-                    judged = self.fixed_view_night.judge(relative[night])
-                    _fill(result, night, self.fixed_view_night, judged, reference)
-                    rows = rows & ~night
-                if rows.any():
-                    judged = self.fixed_view.judge(relative[rows])
-                    _fill(result, rows, self.fixed_view, judged, reference)
-            else:
-                _fill(result, rows, self.new_place, self.new_place.judge(X[rows]), None)
+            reference = self.cameras.get(str(name))
+            if self.fixed_view is None or reference is None or reference.is_calibrated:
+                _fill(result, rows, self.new_place, X, night, widening, reference)
+                continue
+            relative = reference.relative(X, self.names)
+            apart = rows & night & (self.fixed_view_night is not None)
+            if self.fixed_view_night is not None and apart.any():
+                _fill(result, apart, self.fixed_view_night, relative, night, widening, reference)
+            if (rows & ~apart).any():
+                _fill(result, rows & ~apart, self.fixed_view, relative, night, widening, reference)
         return result
 
     def save(self, folder: Path) -> None:
@@ -99,6 +121,7 @@ class PM25Estimator:
         if self.fixed_view_night is not None:
             self.fixed_view_night.save(folder / "fixed_view_night")
         save_cameras(self.cameras, folder / "cameras.json")
+        self.domain.save(folder / "domain.json")
 
     @classmethod
     def load(cls, folder: Path) -> PM25Estimator:
@@ -111,6 +134,7 @@ class PM25Estimator:
             fixed_view=Expert.load(fixed_view) if fixed_view.is_dir() else None,
             fixed_view_night=Expert.load(by_night) if by_night.is_dir() else None,
             cameras=load_cameras(folder / "cameras.json"),
+            domain=ApplicabilityDomain.load(folder / "domain.json"),
         )
 
 
@@ -122,31 +146,32 @@ def is_night(X: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.bool_]:
 
 
 def _empty(n: int) -> Estimates:
-    pm25, lower, upper, epistemic, aleatoric = np.empty((5, n))
-    return Estimates(pm25, lower, upper, np.empty((n, 19)), epistemic, aleatoric)
+    pm25, epistemic, aleatoric = np.empty((3, n))
+    return Estimates(pm25, np.empty((n, len(QUANTILE_LEVELS))), epistemic, aleatoric)
 
 
 def _fill(
     result: Estimates,
     rows: NDArray[np.bool_],
     expert: Expert,
-    judged: Judgement,
+    X: NDArray[np.float64],
+    night: NDArray[np.bool_],
+    widening: NDArray[np.float64],
     reference: CameraReference | None,
 ) -> None:
-    """Write the estimates of `rows`, from their judgement, in [ug m-3]."""
-    shift, scale = (reference.shift, reference.scale) if reference else (0.0, 1.0)
-    below, above = reference.interval_factors if reference else (1.0, 1.0)
-    mu, sigma = shift + scale * judged.mu, scale * judged.sigma
+    """Write the estimates [ug m-3] of `rows` (n,), judged by `expert`; X (n, F), night and widening
+    (n,) are those of all rows.
+    """
+    judged = expert.judge(X[rows])
+    mu = judged.mu
+    quantiles = expert.conformal.quantiles(mu, judged.sigma * widening[rows])
+    distances, factor = np.log(quantiles) - mu[:, np.newaxis], 1.0
+    if reference is not None:
+        mu, distances = reference.applied(mu, distances, night[rows])
+        factor = float(np.sqrt(np.prod(reference.interval_factors)))
     pm25 = np.exp(mu)
-    # A factor widens ln PM2.5 on its side: the distance to the estimate, whatever its level.
-    lower, upper = expert.conformal.interval(mu, sigma, level=LEVEL)
-    result.lower[rows] = pm25 * (lower / pm25) ** below
-    result.upper[rows] = pm25 * (upper / pm25) ** above
-    relative = expert.conformal.quantiles(mu, sigma) / pm25[:, np.newaxis]
-    result.quantiles[rows] = pm25[:, np.newaxis] * np.where(
-        relative < 1, relative**below, relative**above
-    )
     result.pm25[rows] = pm25
+    result.quantiles[rows] = pm25[:, np.newaxis] * np.exp(distances)
     # A small spread of ln PM2.5 is a relative spread of PM2.5.
-    result.epistemic[rows] = pm25 * scale * judged.epistemic
-    result.aleatoric[rows] = pm25 * scale * judged.aleatoric
+    result.epistemic[rows] = pm25 * factor * judged.epistemic
+    result.aleatoric[rows] = pm25 * factor * judged.aleatoric

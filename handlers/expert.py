@@ -24,7 +24,7 @@ class Judgement:
     """What the models say of n rows, each (n,) [ln ug m-3].
 
     mu         the stack's estimate
-    sigma      the unit of the conformal scores: all spread there is
+    sigma      the unit of the conformal scores: all spread there is, or one for all photos
     epistemic  spread of the posterior draws and of the learners
     aleatoric  spread that the features do not determine
     """
@@ -50,9 +50,10 @@ class Expert:
         Z = self.pipeline.transform(X)
         bayesian = self.bayesian.predict(Z)
         stack = self.ensemble.predict(Z, bayesian.mean)
+        spread = total_sigma(bayesian.epistemic_sd, bayesian.aleatoric_sd, stack.disagreement)
         return Judgement(
             mu=stack.ln_pm25 - self.humidity.growth(X, self.pipeline.names),
-            sigma=total_sigma(bayesian.epistemic_sd, bayesian.aleatoric_sd, stack.disagreement),
+            sigma=self.conformal.sigma(spread),
             epistemic=np.hypot(bayesian.epistemic_sd, stack.disagreement),
             aleatoric=bayesian.aleatoric_sd,
         )

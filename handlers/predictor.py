@@ -24,9 +24,13 @@ from features.quality import Finding, ImageQualityValidator, ImageValidationResu
 from handlers.air_quality_index import air_quality
 from handlers.applicability import Applicability, TrainingStatistics, applicability
 from handlers.artifact import Manifest, verify
+from handlers.camera import CameraReference
+from handlers.camera_folder import CameraFolder
+from handlers.content_hash import running_content_hash
 from handlers.estimator import LEVEL, Estimates, PM25Estimator
 from handlers.golden import check_golden
 
+FURTHER_LEVELS = (0.5, 0.8, 0.95)
 SERVING_MIN_SIDE = 512  # [px] below it a photo from a client is refused
 
 
@@ -47,11 +51,16 @@ class Predictor:
     """Answers photos with one archive's models."""
 
     def __init__(
-        self, estimator: PM25Estimator, statistics: TrainingStatistics, manifest: Manifest
+        self,
+        estimator: PM25Estimator,
+        statistics: TrainingStatistics,
+        manifest: Manifest,
+        cameras: CameraFolder,
     ) -> None:
         self.estimator = estimator
         self.statistics = statistics
         self.manifest = manifest
+        self.cameras = cameras
         self._photo_features = ScientificFeatureExtractor()
         self._meteorology = MeteorologicalFeatureExtractor()
 
@@ -74,6 +83,7 @@ class Predictor:
             PM25Estimator.load(folder),
             TrainingStatistics.load(folder / "statistics.json"),
             manifest,
+            CameraFolder.of_environment(running_content_hash(folder), manifest.feature_set),
         )
 
     def features(
@@ -94,7 +104,17 @@ class Predictor:
 
     def estimate(self, features: Mapping[str, float], camera: str | None) -> Estimates:
         """The estimate of one photo (n = 1) from its named features."""
-        return self.estimator.estimate(self.estimator.row(features), [camera])
+        estimator, _ = self._knowing(camera)
+        return estimator.estimate(estimator.row(features), [camera])
+
+    def _knowing(self, camera: str | None) -> tuple[PM25Estimator, Finding | None]:
+        """The models with the reference of `camera` that came after training, if there is one, or
+        with a warning if it cannot be used. What the archive itself knows comes first.
+        """
+        if self.estimator.knows(camera):
+            return self.estimator, None
+        reference, warning = self.cameras.find(camera)
+        return (self.estimator.with_camera(reference) if reference else self.estimator), warning
 
     def answer(
         self,
@@ -119,17 +139,23 @@ class Predictor:
         with timings.stage("features"):
             features, verdict = self.features(photo, given, min_side=min_side)
         with timings.stage("models"):
-            estimates = self.estimate(features, given.camera)
+            estimator, ignored = self._knowing(given.camera)
+            estimates = estimator.estimate(estimator.row(features), [given.camera])
         judged = applicability(
             features,
             given,
             self.statistics,
+            estimator.domain,
             estimate=float(estimates.pm25[0]),
-            known_camera=self.estimator.knows(given.camera),
+            known_camera=estimator.knows(given.camera),
         )
-        answer = self._as_json(estimates, verdict, judged, given.camera)
+        if ignored is not None:
+            judged = replace(judged, warnings=(*judged.warnings, ignored))
+        reference = estimator.cameras.get(given.camera or "")
+        known = reference if estimator.knows(given.camera) else None
+        answer = self._as_json(estimates, verdict, judged, known)
         if "quantiles" in include:
-            answer["quantiles"] = estimates.quantiles[0].tolist()
+            answer["quantiles"] = estimates.quantiles[0, 1:-1].tolist()
         if "features" in include:
             answer["features"] = {
                 name: value if np.isfinite(value) else None for name, value in features.items()
@@ -141,19 +167,17 @@ class Predictor:
         estimates: Estimates,
         verdict: ImageValidationResult,
         judged: Applicability,
-        camera: str | None,
+        reference: CameraReference | None,
     ) -> dict[str, object]:
         pm25 = float(estimates.pm25[0])
-        lower, upper = float(estimates.lower[0]), float(estimates.upper[0])
         epistemic, aleatoric = float(estimates.epistemic[0]), float(estimates.aleatoric[0])
-        known = self.estimator.knows(camera)
-        reference = self.estimator.cameras.get(camera or "") if known else None
         return {
             "pm25_estimate": pm25,
             "uncertainty": float(np.hypot(epistemic, aleatoric)),
             "uncertainty_parts": {"epistemic": epistemic, "aleatoric": aleatoric},
-            "interval": {"level": LEVEL, "lower": lower, "upper": upper},
-            "confidence": float(np.exp(-(upper - lower) / (2 * max(pm25, 10.0)))),
+            "interval": _interval(estimates, LEVEL),
+            "intervals": [_interval(estimates, level) for level in FURTHER_LEVELS],
+            "confidence": float(estimates.confidence[0]),
             "air_quality": air_quality(pm25),
             "quality": {
                 "is_valid": verdict.is_valid,
@@ -175,6 +199,12 @@ class Predictor:
             "dataset_hash": self.manifest.dataset_hash,
             "feature_set": self.manifest.feature_set,
         }
+
+
+def _interval(estimates: Estimates, level: float) -> dict[str, float]:
+    """The central interval of the one photo [ug m-3], as the answer gives it."""
+    lower, upper = estimates.interval(level)
+    return {"level": level, "lower": float(lower[0]), "upper": float(upper[0])}
 
 
 def _completed_from_exif(metadata: PhotoMetadata, photo: Photo) -> PhotoMetadata:

@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 
 from handlers.conformal import QUANTILE_LEVELS
+from training.dataset import LabelledPhoto
 from training.held_out import HAZE_DEPTHS, HeldOutAnswers
+from training.scores import sun_elevation
 
 NOON = datetime(2024, 3, 1, 12, tzinfo=UTC)
 
@@ -89,3 +91,17 @@ def forecasts(n: int, *, seed: int = 0, sharpness: float = 1.0, **given: Any) ->
         **given,
     }
     return answers(np.exp(mu + sigma * rng.normal(size=n)), estimate, **columns)
+
+
+def answers_to(photos: Sequence[LabelledPhoto], estimate: np.ndarray) -> HeldOutAnswers:
+    """Given estimates [ug m-3] of `photos`, the interval half of each wide on either side."""
+    return answers(
+        [photo.pm25 or 0.0 for photo in photos],
+        estimate,
+        half_width=estimate / 2,
+        site=[photo.site for photo in photos],
+        session=[photo.session for photo in photos],
+        camera=[photo.camera for photo in photos],
+        captured_at=tuple(photo.metadata.captured_at for photo in photos),
+        sun_elevation=[sun_elevation(photo) for photo in photos],
+    )

@@ -13,12 +13,14 @@ import pytest
 
 from features.extractor import ScientificFeatureExtractor
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
+from tests.drawn_answers import answers_to
 from training import ablation, cross_validation, splits
 from training.ablation import Configuration, ablate, configurations
 from training.ablation_page import ablation_page
 from training.cross_validation import HeldOut, cross_validate, side_by_side
 from training.fit import HORIZON, fit_estimator
-from training.scores import Predictions
+from training.held_out import HeldOutAnswers
+from training.scores import score_block
 from training.splits import Fold
 from training.table import TrainingTable
 
@@ -33,14 +35,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     """All fits that are asked for; each is answered by a rule that needs no models."""
     fits: Asked = []
 
-    def answer(*given: Any) -> Predictions:
+    def answer(*given: Any) -> HeldOutAnswers:
         fit = HeldOut(*given)
         fits.append(fit)
         known = np.isfinite(fit.table.X[fit.fold.test]).mean(axis=1)
         pm25 = fit.table.pm25[fit.fold.train].mean() * (1 + known + len(fit.table.names) / 1000)
-        return Predictions(
-            pm25, pm25 / 2, pm25 * 2, np.repeat(pm25[:, np.newaxis], 19, axis=1), pm25 + 1
-        )
+        return answers_to(fit.table.take(fit.fold.test).photos, pm25)
 
     monkeypatch.setattr(cross_validation, "_held_out", answer)
     return fits
@@ -100,11 +100,13 @@ def test_what_is_fitted_is_what_the_published_scores_are_of(
     monkeypatch.setattr(cross_validation, "variant_columns", lambda names: {"full": columns})
     columns = (*photo, *SUN_FEATURES, *WEATHER_FEATURES)
     published: Any = cross_validate(table, photo, seed=1, feature_set="", jobs=1)
+    answers = published["unseen_days"]["full"]
+    published_by_day: Any = score_block(answers.labels, answers.predictions)["per_site_daytime"]
     found = ablate(table, [Configuration("full", columns)], **SETTINGS, kept=tmp_path / "kept.json")
     by_day = found["scores"]["full"]["unseen_days"]["by_day"]
     assert by_day
     for site, record in by_day.items():
-        assert record == published["unseen_days"]["full"]["per_site_daytime"][site]
+        assert record == published_by_day[site]
 
 
 def test_models_that_are_not_asked_are_left_out_and_the_answers_stay(
@@ -136,11 +138,11 @@ def test_models_that_are_not_asked_are_left_out_and_the_answers_stay(
     assert whole[0].knows(own.cameras[np.flatnonzero(here)[0]])
     X = own.X[some]
     assert np.array_equal(
-        days.pm25, whole[0].estimate(X, [own.cameras[i] for i in rows[some]]).pm25
+        days.estimate, whole[0].estimate(X, [own.cameras[i] for i in rows[some]]).pm25
     )
-    assert np.array_equal(days_withheld.pm25, whole[0].estimate(X, [None] * len(X)).pm25)
-    assert np.array_equal(sites.pm25, whole[1].estimate(own.X[here], [None] * here.sum()).pm25)
-    assert not np.isclose(days.pm25, days_withheld.pm25).any()
+    assert np.array_equal(days_withheld.estimate, whole[0].estimate(X, [None] * len(X)).pm25)
+    assert np.array_equal(sites.estimate, whole[1].estimate(own.X[here], [None] * here.sum()).pm25)
+    assert not np.isclose(days.estimate, days_withheld.pm25).any()
     assert np.array_equal(days.baseline, days_withheld.baseline)  # what both have to beat
 
 

@@ -37,8 +37,10 @@ def assert_the_same(one: Estimates, other: Estimates, rtol: float = 1e-9) -> Non
 def assert_plausible(estimates: Estimates) -> None:
     for values in every(estimates).values():
         assert np.isfinite(values).all() and np.all(values >= 0)
-    assert np.all(estimates.lower <= estimates.pm25)
-    assert np.all(estimates.pm25 <= estimates.upper)
+    lower, upper = estimates.interval()
+    assert np.all(lower <= estimates.pm25)
+    assert np.all(estimates.pm25 <= upper)
+    assert np.all((estimates.confidence >= 0) & (estimates.confidence <= 1))
     assert np.all(np.diff(estimates.quantiles, axis=1) >= 0)
 
 
@@ -57,11 +59,24 @@ def test_estimates_lie_inside_their_intervals(
     estimator: PM25Estimator, table: TrainingTable
 ) -> None:
     estimates = estimator.estimate(table.X, table.cameras)
-    assert estimates.quantiles.shape == (len(table), 19)
+    assert estimates.quantiles.shape == (len(table), 21)
     assert_plausible(estimates)
-    np.testing.assert_allclose(estimates.quantiles[:, 9], estimates.pm25)
-    np.testing.assert_allclose(estimates.quantiles[:, 0], estimates.lower)
-    np.testing.assert_allclose(estimates.quantiles[:, 18], estimates.upper)
+    np.testing.assert_allclose(estimates.quantiles[:, 10], estimates.pm25)
+    for level, low, high in ((0.5, 5, 15), (0.8, 2, 18), (0.9, 1, 19), (0.95, 0, 20)):
+        lower, upper = estimates.interval(level)
+        np.testing.assert_array_equal(lower, estimates.quantiles[:, low])
+        np.testing.assert_array_equal(upper, estimates.quantiles[:, high])
+    with pytest.raises(ValueError, match=r"level is 0\.75"):
+        estimates.interval(0.75)
+
+
+def test_confidence_falls_as_the_relative_width_grows(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    estimates = estimator.estimate(table.X, table.cameras)
+    lower, upper = estimates.interval()
+    order = np.argsort((upper - lower) / estimates.pm25)
+    assert np.all(np.diff(estimates.confidence[order]) <= 1e-12)
 
 
 @settings(max_examples=25, deadline=None)
@@ -83,13 +98,15 @@ def test_a_photo_of_which_nothing_is_known_gets_a_wide_interval_around_the_usual
     nothing = estimator.estimate(np.full((1, len(table.names)), np.nan), [None])
     usual = np.median(table.pm25)
     assert 0.4 * usual < nothing.pm25[0] < 2.5 * usual
-    assert nothing.lower[0] < usual < nothing.upper[0]
+    lower, upper = nothing.interval()
+    assert lower[0] < usual < upper[0]
 
 
 def test_it_has_learned_something(estimator: PM25Estimator, table: TrainingTable) -> None:
     estimates = estimator.estimate(table.X, table.cameras)
     assert np.corrcoef(np.log(estimates.pm25), table.ln_pm25)[0, 1] > 0.7
-    inside = (estimates.lower <= table.pm25) & (table.pm25 <= estimates.upper)
+    lower, upper = estimates.interval()
+    inside = (lower <= table.pm25) & (table.pm25 <= upper)
     assert inside.mean() > 0.8
 
 
@@ -115,7 +132,7 @@ def test_the_order_of_the_rows_does_not_matter(
 
 
 def test_no_photos_give_no_estimates(estimator: PM25Estimator, table: TrainingTable) -> None:
-    assert estimator.estimate(table.X[:0], []).quantiles.shape == (0, 19)
+    assert estimator.estimate(table.X[:0], []).quantiles.shape == (0, 21)
 
 
 def test_a_known_camera_is_judged_against_itself(
@@ -151,16 +168,18 @@ def test_scale_shift_and_interval_factors_of_a_reference(
     plain = with_reference()
     louder = with_reference(shift=3.0, scale=2.0)
     np.testing.assert_allclose(np.log(louder.pm25), 3.0 + 2.0 * np.log(plain.pm25))
-    np.testing.assert_allclose(np.log(louder.upper), 3.0 + 2.0 * np.log(plain.upper))
+    # How sure one is of it is another question, which the interval factors answer.
+    np.testing.assert_allclose(
+        louder.quantiles / louder.pm25[:, np.newaxis], plain.quantiles / plain.pm25[:, np.newaxis]
+    )
     wider = with_reference(interval_factors=(2.0, 0.5))
     np.testing.assert_allclose(wider.pm25, plain.pm25)
+    relative = np.log(plain.quantiles / plain.pm25[:, np.newaxis])
     np.testing.assert_allclose(
-        np.log(wider.lower / wider.pm25), 2 * np.log(plain.lower / plain.pm25)
+        np.log(wider.quantiles / wider.pm25[:, np.newaxis]),
+        np.where(relative < 0, 2 * relative, 0.5 * relative),
+        atol=1e-12,
     )
-    np.testing.assert_allclose(
-        np.log(wider.upper / wider.pm25), 0.5 * np.log(plain.upper / plain.pm25)
-    )
-    np.testing.assert_allclose(wider.quantiles[:, [0, 18]], np.c_[wider.lower, wider.upper])
     assert_plausible(wider)
 
 
@@ -265,7 +284,7 @@ def test_the_same_rows_and_seed_give_the_same_models(
     estimator.save(tmp_path / "one")
     again.save(tmp_path / "two")
     files = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
-    assert len(files) == 9 * sets_of_models(estimator) + 1
+    assert len(files) == 9 * sets_of_models(estimator) + 2
     for path in files:
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert other.read_bytes() == path.read_bytes(), path.name

@@ -19,7 +19,7 @@ from training.dataset import DataSet
 
 # The answer of the design, less what the server adds: processing_time and request_id.
 ANSWER = {
-    *("pm25_estimate", "uncertainty", "uncertainty_parts", "interval", "confidence"),
+    *("pm25_estimate", "uncertainty", "uncertainty_parts", "interval", "intervals", "confidence"),
     *("air_quality", "quality", "applicability", "camera_reference"),
     *("model_version", "dataset_hash", "feature_set"),
 }
@@ -78,8 +78,8 @@ def test_its_figures_fit_together(predictor: Predictor, rendered: DataSet) -> No
         assert 0 <= interval["lower"] <= estimate <= interval["upper"]
         assert interval["level"] == 0.9
         assert answer["uncertainty"] == pytest.approx(np.hypot(*parts.values()))
-        width = interval["upper"] - interval["lower"]
-        assert answer["confidence"] == pytest.approx(np.exp(-width / (2 * max(estimate, 10))))
+        confidence = np.sqrt(interval["lower"] / interval["upper"])
+        assert answer["confidence"] == pytest.approx(confidence)
         assert 0 < answer["confidence"] <= 1
         assert 0 <= answer["applicability"]["score"] <= 1
 
@@ -106,8 +106,11 @@ def test_it_answers_what_the_estimator_says(
         given = {k: v for k, v in vars(row.metadata).items() if v is not None}
         answer = ask(predictor, row.path.read_bytes(), **given)
         assert answer["pm25_estimate"] == pytest.approx(estimates.pm25[i], rel=1e-6)
-        assert answer["interval"]["lower"] == pytest.approx(estimates.lower[i], rel=1e-6)
-        assert answer["interval"]["upper"] == pytest.approx(estimates.upper[i], rel=1e-6)
+        for given_interval in (answer["interval"], *answer["intervals"]):
+            lower, upper = estimates.interval(given_interval["level"])
+            assert given_interval["lower"] == pytest.approx(lower[i], rel=1e-6)
+            assert given_interval["upper"] == pytest.approx(upper[i], rel=1e-6)
+        assert [further["level"] for further in answer["intervals"]] == [0.5, 0.8, 0.95]
 
 
 @pytest.mark.parametrize("kind", ["jpg", "png", "webp"])

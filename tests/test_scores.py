@@ -24,6 +24,7 @@ from training.scores import (
     Predictions,
     baselines,
     is_daytime,
+    labels_of,
     score,
     score_block,
     spearman,
@@ -214,8 +215,10 @@ def test_a_block_counts_photos_by_site_and_every_session_once() -> None:
         photo("valley", "one", None),
     ]
     p = predictions(6)
-    block: Any = score_block(rows, p)
-    assert list(block) == ["overall", "daytime", "per_site", "per_site_daytime", "per_session"]
+    block: Any = score_block(labels_of(rows), p)
+    assert list(block) == [
+        *("overall", "daytime", "quality_a_b", "per_site", "per_site_daytime", "per_session"),
+    ]
     labels = np.array([10.0, 10.0, 40.0, 20.0, 30.0])
     assert block["overall"] == score_of(labels, p.of(np.arange(5)))
     assert block["daytime"] == score_of(np.array([10.0, 20.0]), p.of(np.array([0, 3])))
@@ -232,7 +235,7 @@ def test_a_block_counts_photos_by_site_and_every_session_once() -> None:
 
 
 def test_a_block_of_nothing_is_all_none() -> None:
-    block: Any = score_block([photo(pm25=None)], predictions(1))
+    block: Any = score_block(labels_of([photo(pm25=None)]), predictions(1))
     assert block["overall"] == {"n": 0, **dict.fromkeys(FIGURES)}
     assert block["per_session"] == block["daytime"] == block["overall"]
     assert block["per_site"] == block["per_site_daytime"] == {}

@@ -26,12 +26,13 @@ from features.extractor import ScientificFeatureExtractor
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from training.ablation_page import BUILD, PAGE, ablation_page
 from training.camera_reference import fit_camera_references
-from training.cross_validation import HeldOut, folds_of, side_by_side, together
+from training.cross_validation import HeldOut, folds_of, side_by_side
 from training.dataset import DataSet, dataset_hash, read_dataset
 from training.fit import HORIZON
+from training.held_out import HeldOutAnswers, together
 from training.rendered_scenes import PLACES
 from training.run import SEED, STORE, read_tables
-from training.scores import Predictions, is_daytime, score_block
+from training.scores import score_block
 from training.splits import Fold
 from training.table import TrainingTable
 
@@ -119,11 +120,9 @@ def ablate(
     fits = (fit for c in missing for fit in _fits(c, table, rendered, folds, seed, feature_set))
     done = iter(progress(side_by_side(fits, jobs), total))
     for configuration in missing:
-        answers = {
-            split: [(fold, next(done)) for fold in folds[split]] for split in configuration.splits
-        }
+        answers = {split: [next(done) for _ in folds[split]] for split in configuration.splits}
         scores[configuration.name] = {
-            split: _judge(table, split, parts) for split, parts in answers.items() if parts
+            split: _judge(split, together(parts)) for split, parts in answers.items() if parts
         }
         _write(kept, {"made_of": made_of, "about": dict(about or {}), "scores": scores})
     return {
@@ -198,28 +197,21 @@ def _judged_folds(split: str, table: TrainingTable) -> list[Fold]:
     return judged
 
 
-def _judge(
-    table: TrainingTable, split: str, parts: Sequence[tuple[Fold, Predictions]]
-) -> dict[str, Any]:
+def _judge(split: str, answers: HeldOutAnswers) -> dict[str, Any]:
     """Records M, photos and sessions by day.
 
     by_day       {site: M} of the sites with a fixed camera; not for unseen_sites
     per_session  {site: M} of the sites of ten sessions or more; not for a known camera's splits
     """
-    rows = np.concatenate([fold.test for fold, _ in parts])
-    answers = together([predictions for _, predictions in parts])
-    photos = [table.photos[int(i)] for i in rows]
     result: dict[str, Any] = {"by_day": {}, "per_session": {}}
-    for site in sorted({photo.site for photo in photos}):
-        own = np.array([photo.site == site for photo in photos])
-        lit = own & np.array([is_daytime(photo) for photo in photos])
-        chosen = [photos[i] for i in np.flatnonzero(lit)]
-        block = score_block(chosen, answers.of(lit))
-        if split != "unseen_sites" and any(photo.camera for photo in chosen):
-            result["by_day"][site] = block["overall"]
-        sessions = {photo.session for photo, is_own in zip(photos, own, strict=True) if is_own}
-        if split not in CAMERA_SPLITS and len(sessions) >= LEAST_SESSIONS:
-            result["per_session"][site] = block["per_session"]
+    for site in np.unique(answers.site):
+        own = answers.of(answers.site == site)
+        lit = own.of(own.daytime())
+        block = score_block(lit.labels, lit.predictions)
+        if split != "unseen_sites" and lit.camera.any():
+            result["by_day"][str(site)] = block["overall"]
+        if split not in CAMERA_SPLITS and len(np.unique(own.session)) >= LEAST_SESSIONS:
+            result["per_session"][str(site)] = block["per_session"]
     return result
 
 

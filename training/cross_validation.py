@@ -1,8 +1,8 @@
-"""Scores on photos that were held back, for every split and every set of features.
+"""Answers to photos that were held back, for every split and every set of features.
 
 Each fold fits everything anew on its training rows, with the function that fits the archive, and
-answers its test rows with the object that serves. The estimates of all folds of a split are
-pooled, and scored once.
+answers its test rows with the object that serves. The answers of all folds of a split are pooled,
+to be scored once.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training import splits
 from training.dataset import LabelledPhoto
 from training.fit import fit_estimator
-from training.scores import Predictions, baselines, score_block
+from training.held_out import HeldOutAnswers, held_out_answers, together
 from training.splits import Fold
 from training.table import WITHOUT_PHOTO, TrainingTable, variant_columns
 
@@ -64,8 +63,8 @@ def cross_validate(
     rendered: TrainingTable | None = None,
     jobs: int = 2,
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
-) -> dict[str, dict[str, dict[str, object]]]:
-    """Scores by split, then by variant (full, without weather, without photo).
+) -> dict[str, dict[str, HeldOutAnswers]]:
+    """Answers to held-out photos by split, then by variant (full, without weather, without photo).
 
     Folds run side by side in `jobs` processes of one thread each; the result does not depend on
     how many. `progress` wraps the finished folds and is told their number.
@@ -89,16 +88,14 @@ def cross_validate(
         )
         for t in tasks
     ]
-    pooled: dict[tuple[str, str], list[tuple[NDArray[np.int64], Predictions]]] = {}
+    pooled: dict[tuple[str, str], list[HeldOutAnswers]] = {}
     done = progress(side_by_side(fits, jobs), len(tasks))
-    for task, predictions in zip(tasks, done, strict=True):
-        pooled.setdefault((task.split, task.variant), []).append((task.fold.test, predictions))
-    scores: dict[str, dict[str, dict[str, object]]] = {split: {} for split in SPLITS}
+    for task, answers in zip(tasks, done, strict=True):
+        pooled.setdefault((task.split, task.variant), []).append(answers)
+    result: dict[str, dict[str, HeldOutAnswers]] = {split: {} for split in SPLITS}
     for (split, variant), parts in pooled.items():
-        rows = np.concatenate([test for test, _ in parts])
-        photos = [table.photos[int(i)] for i in rows]
-        scores[split][variant] = score_block(photos, together([p for _, p in parts]))
-    return scores
+        result[split][variant] = together(parts)
+    return result
 
 
 def folds_of(split: str, table: TrainingTable) -> list[Fold]:
@@ -109,8 +106,8 @@ def folds_of(split: str, table: TrainingTable) -> list[Fold]:
     ]
 
 
-def side_by_side(fits: Iterable[HeldOut], jobs: int) -> Iterator[Predictions]:
-    """Predictions for the test rows of each fit, in order; a fit is asked for when its turn comes.
+def side_by_side(fits: Iterable[HeldOut], jobs: int) -> Iterator[HeldOutAnswers]:
+    """Answers to the test rows of each fit, in order; a fit is asked for when its turn comes.
 
     Not joblib's processes: the learners' memory grows, joblib's workers take that for a leak, end
     themselves, and now and then one of them takes the pool with it (docs/LOG.md).
@@ -118,7 +115,7 @@ def side_by_side(fits: Iterable[HeldOut], jobs: int) -> Iterator[Predictions]:
     if jobs == 1:
         yield from (_held_out(*fit) for fit in fits)
         return
-    under_way: deque[Future[Predictions]] = deque()
+    under_way: deque[Future[HeldOutAnswers]] = deque()
     with ProcessPoolExecutor(
         jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent
     ) as pool:
@@ -144,27 +141,8 @@ def _end_with_parent() -> None:
 
 def _held_out(
     table: TrainingTable, fold: Fold, seed: int, feature_set: str, rendered: TrainingTable | None
-) -> Predictions:
+) -> HeldOutAnswers:
     """Fit on the fold's training rows, answer its test rows."""
     train, test = table.take(fold.train), table.take(fold.test)
     estimator = fit_estimator(train, seed=seed, feature_set=feature_set, rendered=rendered)
-    estimates = estimator.estimate(test.X, test.cameras)
-    new_place, by_camera = baselines(train.photos)
-    return Predictions(
-        pm25=estimates.pm25,
-        lower=estimates.lower,
-        upper=estimates.upper,
-        quantiles=estimates.quantiles,
-        baseline=np.array([by_camera.get(photo.camera, new_place) for photo in test.photos]),
-    )
-
-
-def together(parts: Sequence[Predictions]) -> Predictions:
-    """All `parts`, one below the other."""
-    return Predictions(
-        pm25=np.concatenate([part.pm25 for part in parts]),
-        lower=np.concatenate([part.lower for part in parts]),
-        upper=np.concatenate([part.upper for part in parts]),
-        quantiles=np.concatenate([part.quantiles for part in parts]),
-        baseline=np.concatenate([part.baseline for part in parts]),
-    )
+    return held_out_answers(estimator, train, test, fold.name)

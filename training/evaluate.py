@@ -17,7 +17,7 @@ import numpy as np
 from features.metadata import PhotoMetadata
 from training.archive import RunningArchive
 from training.dataset import DataSet
-from training.scores import Predictions, score_block
+from training.scores import Predictions, labels_of, score_block
 
 # What `--without` can withhold from the archive, to see what an estimate owes to it.
 WITHHOLDABLE: dict[str, tuple[str, ...]] = {
@@ -103,7 +103,7 @@ def evaluate(
         "n_refused": refused.total(),
         "refused_by_reason": dict(sorted(refused.items())),
         "n_seen_in_training": sum(photo.sha256 in seen for photo in photos),
-        **score_block([photos[i] for i in scored], predictions),
+        **score_block(labels_of([photos[i] for i in scored]), predictions),
     }
 
 

@@ -7,6 +7,7 @@ imputed, scaled, selected, stacked and calibrated on that fold's training rows a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from handlers.estimator import PM25Estimator, is_night
 from handlers.expert import Expert
 from handlers.humidity import GROWTH, HumidityCorrection
+from training.applicability_domain import fit_applicability_domain
 from training.calibration import fit_conformal, session_weights
 from training.camera_reference import (
     LEAST_SESSIONS,
@@ -22,6 +24,7 @@ from training.camera_reference import (
     relative_to_references,
 )
 from training.demonstrations import demonstrations
+from training.label_quality import label_trust
 from training.lesson import Lesson
 from training.rendered_scenes import join_rendered
 from training.selection import fit_pipeline, haze_signs
@@ -82,6 +85,7 @@ def fit_estimator(
         fixed_view=fixed_view,
         fixed_view_night=fixed_view_night,
         cameras=references,
+        domain=fit_applicability_domain(table),
     )
 
 
@@ -99,11 +103,12 @@ def _fit_fixed_view(
     return _fit_expert(
         own,
         own.ln_pm25 - usual[chosen],
-        session_weights(own.sessions),
+        session_weights(own.sessions) * label_trust(own.photos),
         only=(),
         leave_out=[name for name in own.names if any(word in name for word in SEASONAL)],
         # Of a fixed camera, the days to come are new.
         groups=_apart(numbered(run_names(own.photos)), own.sessions),
+        new_places=False,
         real=np.ones(len(own), dtype=bool),
         slopes=np.ones(len(own), dtype=bool),
         trust=KNOWN_VIEW,
@@ -123,6 +128,7 @@ def _fit_new_place(table: TrainingTable, rendered: TrainingTable | None, seed: i
         only=HORIZON,
         leave_out=(),
         groups=_apart(rows.sites, numbered(run_names(rows.photos)), rows.sessions),
+        new_places=True,
         real=real,
         # Between real places PM2.5 goes with their buildings: what haze looks like is learned from
         # scenes whose every place is another one, and from the labels how much dust is usual.
@@ -147,6 +153,7 @@ def _fit_expert(
     only: Sequence[str],
     leave_out: Sequence[str],
     groups: NDArray[np.int64],
+    new_places: bool,
     real: NDArray[np.bool_],
     slopes: NDArray[np.bool_],
     trust: tuple[tuple[float, ...], float],
@@ -159,6 +166,7 @@ def _fit_expert(
     only, leave_out  features to choose from (() for all), and those not to be read
     groups (n,)  what a photo in use will not have seen: out-of-fold predictions, and with them the
                  stack and the interval, leave out whole groups
+    new_places   whether what is asked later are places: then their effect is in the interval
     real (n,)    rows that may judge; rendered ones may only where next to nothing real is there
     slopes, trust, same_air  as in `training/lesson.py`, `training/demonstrations.py`
     """
@@ -187,18 +195,27 @@ def _fit_expert(
         steps=demonstrations(rows, pipeline, weights, same_air=same_air),
     )
     fitted = fit_stack(lesson, seed)
+    spread, unit = fitted.oof_sigma[judges], None
+    if new_places:
+        # At a place that nobody has seen, the spread of posterior and learners is no larger where
+        # the error is (docs/LOG.md): one unit for all, and the distance to the training photos.
+        unit = float(np.median(spread))
+        spread = np.full(len(spread), unit)
+    conformal = fit_conformal(
+        lesson.y[judges],
+        fitted.oof_ln_pm25[judges],
+        spread,
+        lesson.sessions[judges],
+        weights[judges],
+        sites=rows.sites[judges] if new_places else None,
+        trust=label_trust([rows.photos[int(i)] for i in np.flatnonzero(judges)]),
+    )
     return Expert(
         pipeline=pipeline,
         ensemble=fitted.ensemble,
         bayesian=fitted.bayesian,
         humidity=humidity,
-        conformal=fit_conformal(
-            lesson.y[judges],
-            fitted.oof_ln_pm25[judges],
-            fitted.oof_sigma[judges],
-            lesson.sessions[judges],
-            weights[judges],
-        ),
+        conformal=replace(conformal, unit=unit),
     )
 
 

@@ -23,6 +23,7 @@ from training.calibration import session_weights
 from training.dataset import read_dataset
 from training.extraction import extract_features
 from training.feature_store import FeatureStore
+from training.label_quality import label_trust
 from training.renderer import render_dataset
 from training.table import TrainingTable, training_table
 
@@ -77,9 +78,10 @@ def join_rendered(
 ) -> tuple[TrainingTable, NDArray[np.float64], NDArray[np.bool_]]:
     """Real rows, below them the rendered ones with `SHARE` of all weight; which are real (n,).
 
-    Every real session has the same total weight, and every rendered one.
+    Every real session has the same total weight, less where its labels are trusted less, and every
+    rendered one.
     """
-    weights = session_weights(real.sessions)
+    weights = session_weights(real.sessions) * label_trust(real.photos)
     if rendered is None:
         return real, weights, np.ones(len(real), dtype=bool)
     taught = session_weights(rendered.sessions)

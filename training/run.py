@@ -19,15 +19,18 @@ from training.dataset import DataSet, LabelledPhoto, dataset_hash
 from training.extraction import extract_features
 from training.feature_store import FeatureStore
 from training.fit import fit_estimator
+from training.held_out import write_held_out
 from training.model_card import model_card
 from training.package import check_version
 from training.rendered_scenes import PLACES, rendered_scenes
+from training.scores import score_block
 from training.table import TrainingTable, training_table
 
 RUNS = Path("build/runs")
 STORE = Path("build/features.db")
 RENDERED = Path("build/rendered")
 ARTIFACT = "artifact"  # its folder inside that of a run
+HELD_OUT = "held_out"  # and that of the answers to held-out photos
 SEED = 25
 LEAST_SESSIONS = 20  # of at least two sites: fewer cannot be held out and leave something to fit
 
@@ -69,7 +72,7 @@ def train(
     table, photo_names, rendered, refused = read_tables(
         photos, extractor, store=store, seed=seed, jobs=jobs, rendered_places=rendered_places
     )
-    scores = cross_validate(
+    answers = cross_validate(
         table,
         photo_names,
         seed=seed,
@@ -78,6 +81,13 @@ def train(
         jobs=jobs,
         progress=progress,
     )
+    scores = {
+        split: {
+            variant: score_block(record.labels, record.predictions)
+            for variant, record in variants.items()
+        }
+        for split, variants in answers.items()
+    }
     estimator = fit_estimator(
         table, seed=seed, feature_set=extractor.feature_set, rendered=rendered
     )
@@ -90,11 +100,14 @@ def train(
         version=version,
         dataset_hash=dataset_hash(datasets),
         scores=scores,
-        model_card=model_card(version, datasets, table, estimator, scores, refused, n_rendered),
+        model_card=model_card(
+            version, datasets, table, estimator, scores, answers, refused, n_rendered
+        ),
     )
     (unfinished / "scores.json").write_text(
         json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
+    write_held_out(unfinished / HELD_OUT, answers)
     _replace(runs / version, unfinished)
     return TrainingRun(artifact_of(version, runs), manifest, scores, refused)
 

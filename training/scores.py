@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -80,6 +80,44 @@ class Predictions:
             quantiles=change(self.quantiles),
             baseline=change(self.baseline),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """What was measured beside n photos, and what they are grouped by; arrays (n,).
+
+    pm25           [ug m-3], nan for a photo without a label
+    site, session  names; a session is one of one site
+    daytime        whether the sun is known to stand at least 5 deg high
+    pm25_quality   A, B, or C for a converted label; empty where unknown
+    """
+
+    pm25: Array
+    site: NDArray[np.str_]
+    session: NDArray[np.str_]
+    daytime: NDArray[np.bool_]
+    pm25_quality: NDArray[np.str_]
+
+    def of(self, chosen: NDArray[np.bool_] | NDArray[np.int64]) -> Labels:
+        """Those of the `chosen` photos: a mask (n,), or row numbers."""
+        return Labels(
+            pm25=self.pm25[chosen],
+            site=self.site[chosen],
+            session=self.session[chosen],
+            daytime=self.daytime[chosen],
+            pm25_quality=self.pm25_quality[chosen],
+        )
+
+
+def labels_of(rows: Sequence[LabelledPhoto]) -> Labels:
+    """The labels of `rows` of data sets."""
+    return Labels(
+        pm25=np.array([math.nan if row.pm25 is None else row.pm25 for row in rows]),
+        site=np.array([row.site for row in rows], dtype=np.str_),
+        session=np.array([row.session for row in rows], dtype=np.str_),
+        daytime=np.array([is_daytime(row) for row in rows], dtype=np.bool_),
+        pm25_quality=np.array([row.pm25_quality for row in rows], dtype=np.str_),
+    )
 
 
 def baselines(training_rows: Sequence[LabelledPhoto]) -> tuple[float, dict[str, float]]:
@@ -147,44 +185,50 @@ def score(
     return {"n": n, **{k: None if v is None else float(v) for k, v in figures.items()}}
 
 
-def score_block(rows: Sequence[LabelledPhoto], predictions: Predictions) -> dict[str, object]:
+def score_block(labels: Labels, predictions: Predictions) -> dict[str, object]:
     """Records M of the labelled ones of n answered photos: overall, daytime, per site and session.
 
     daytime           sun at least 5 deg above the horizon; a photo without time or place is
                       overall's
+    quality_a_b       labels of reference stations or published beside the photo: none converted
     per_site          {site: M}, every photo counting
     per_site_daytime  {site: M}, those of daytime; a site without any has n = 0
     per_session       one M; a session counts once, by the medians of its label and of each
                       prediction
     """
-    labelled = np.array([row.pm25 is not None for row in rows], dtype=bool)
-    predictions = predictions.of(labelled)
-    rows = [row for row in rows if row.pm25 is not None]
-    y = np.array([row.pm25 for row in rows], dtype=np.float64)
-    daytime = np.array([is_daytime(row) for row in rows], dtype=bool)
-    sessions = _groups([row.visit for row in rows])
+    labelled = np.isfinite(labels.pm25)
+    labels, predictions = labels.of(labelled), predictions.of(labelled)
+    y = labels.pm25
+    visits = list(zip(labels.site, labels.session, strict=True))
+    sessions = _groups(visits)
     medians = np.array([np.median(y[session]) for session in sessions.values()])
-    sites = dict(sorted(_groups([row.site for row in rows]).items()))
-    lit_sites = {site: group[daytime[group]] for site, group in sites.items()}
+    sites = dict(sorted(_groups([str(site) for site in labels.site]).items()))
+    lit_sites = {site: group[labels.daytime[group]] for site, group in sites.items()}
 
-    def each(groups: Mapping[str, NDArray[np.int64]]) -> dict[str, Score]:
-        return {name: _score(y[group], predictions.of(group)) for name, group in groups.items()}
+    def chosen(rows: NDArray[np.bool_] | NDArray[np.int64]) -> Score:
+        return _score(y[rows], predictions.of(rows))
 
     return {
         "overall": _score(y, predictions),
-        "daytime": _score(y[daytime], predictions.of(daytime)),
-        "per_site": each(sites),
-        "per_site_daytime": each(lit_sites),
+        "daytime": chosen(labels.daytime),
+        "quality_a_b": chosen(labels.pm25_quality != "C"),
+        "per_site": {site: chosen(group) for site, group in sites.items()},
+        "per_site_daytime": {site: chosen(group) for site, group in lit_sites.items()},
         "per_session": _score(medians, predictions.medians(list(sessions.values()))),
     }
 
 
 def is_daytime(row: LabelledPhoto) -> bool:
     """Whether the sun is known to stand at least 5 deg above the horizon."""
+    return sun_elevation(row) >= DAYLIGHT
+
+
+def sun_elevation(row: LabelledPhoto) -> float:
+    """How high the sun stood over the photo [deg]; nan without its time or place."""
     time, lat, lon = row.metadata.captured_at, row.metadata.lat, row.metadata.lon
     if time is None or lat is None or lon is None:
-        return False
-    return solar_position(time, lat, lon).elevation >= DAYLIGHT
+        return math.nan
+    return solar_position(time, lat, lon).elevation
 
 
 def spearman(one: Array, other: Array) -> float | None:
