@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train train-deep ablation evaluate validate package register test test-long lint check bench metamorphic lock
+.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register test test-long lint check bench metamorphic lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,10 @@ train-deep: $(VENV)/.made/train  ## teach the deep network on rendered haze, wri
 $(call needs,ablation,DATA)
 ablation: $(VENV)/.made/train  ## score the model without each of its parts, write the page  DATA="dir [dir…]"
 	@$(BIN)/python -m training.ablation $(foreach folder,$(DATA),"$(folder)")
+
+$(call needs,learning-curve,DATA)
+learning-curve: $(VENV)/.made/dev  ## score a new camera after 0 to 40 labelled photos, write the page  DATA="dir [dir…]"
+	@$(BIN)/python -m benchmarks.learning_curve $(foreach folder,$(DATA),"$(folder)")
 
 $(call needs,evaluate,DATA)
 evaluate: $(VENV)/.made/train  ## score an archive  DATA="dir [dir…]" [ARCHIVE=a.mar JSON=out.json MIN_SIDE=512]

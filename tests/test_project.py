@@ -19,7 +19,7 @@ PACKAGES = ("features", "handlers", "training", "lifecycle", "commands")
 BUNDLED = ("features", "handlers")  # what an archive carries, and a stranger may load
 TARGETS = {
     *("help", "setup", "serve", "stop", "predict", "train", "evaluate", "package", "register"),
-    *("train-deep", "metamorphic", "ablation", "validate"),
+    *("train-deep", "metamorphic", "learning-curve", "ablation", "validate"),
     *("test", "test-long", "lint", "check", "bench", "lock"),
 }
 LARGEST_FILE = 8 * 2**20  # [bytes]
