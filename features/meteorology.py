@@ -31,7 +31,7 @@ _MAGNUS_B, _MAGNUS_C = 17.62, 243.12  # [1], [degC], over water, -45..60 degC
 
 _WMO_8 = "WMO-No. 8 (Sonntag 1990)"
 _HUMIDITY = "Wang 2019, 10.1029/2018JD029269"
-_GROWTH = "Brock 2016, 10.5194/acp-16-5009-2016"
+_GROWTH = "Brock 2016, 10.5194/acp-16-4987-2016"
 _DILUTION = "box model: concentration = emission / (wind speed x mixed layer height)"
 _NOAA = "NOAA solar calculator (Meeus 1998)"
 

@@ -142,8 +142,8 @@ def test_models_that_are_not_asked_are_left_out_and_the_answers_stay(
     )
     assert np.array_equal(days_withheld.estimate, whole[0].estimate(X, [None] * len(X)).pm25)
     assert np.array_equal(sites.estimate, whole[1].estimate(own.X[here], [None] * here.sum()).pm25)
-    assert not np.isclose(days.estimate, days_withheld.pm25).any()
-    assert np.array_equal(days.baseline, days_withheld.baseline)  # what both have to beat
+    assert not np.isclose(days.estimate, days_withheld.estimate).any()
+    assert np.array_equal(days.constant, days_withheld.constant)  # what both have to beat
 
 
 def test_sites_are_judged_by_sessions_and_cameras_by_photos_of_the_day(

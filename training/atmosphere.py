@@ -4,7 +4,7 @@ Koschmieder 1924, per colour channel c and in linear light, for an object at dis
 
     I_c = J_c·t_c + A_c·(1 − t_c),   t_c = exp(−β_c·d)
     β_c = β_Rayleigh·(λ_c/550)^−4 + k·f(RH)·PM2.5·(λ_c/550)^−α
-    f(RH) = 1 + κ·RH/(100 − RH)           Brock et al. 2016, 10.5194/acp-16-5009-2016
+    f(RH) = 1 + κ·RH/(100 − RH)           Brock et al. 2016, 10.5194/acp-16-4987-2016
 
 Radiances are in units of a white Lambertian surface that faces the sun outside the atmosphere.
 Single scattering with an isotropic term for the rest: colours and gradients as a photographer
