@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from handlers.conformal import ConformalTable
 from handlers.estimator import PM25Estimator
 from handlers.expert import Expert
 from training.held_out import HeldOutAnswers
@@ -38,7 +39,7 @@ def interval_section(
 ) -> Iterator[str]:
     """The section as lines of Markdown. `answers` by split, then by variant."""
     yield PROMISE
-    yield from _reach_of_the_guarantee(estimator)
+    yield from _what_each_rests_on(estimator)
     yield ""
     yield COVERAGE_EXPLAINED
     yield from coverage_table({split: by["full"] for split, by in answers.items() if "full" in by})
@@ -72,16 +73,29 @@ def coverage_table(full: Mapping[str, HeldOutAnswers]) -> Iterator[str]:
                 yield f"| `{split}` | {name} | {' | '.join(_cells(coverage(part)))} |"
 
 
-def _reach_of_the_guarantee(estimator: PM25Estimator) -> Iterator[str]:
-    """At which levels the sessions of each set of models for known cameras carry the guarantee."""
+def sessions_behind(table: ConformalTable) -> str:
+    """How many sessions the interval rests on; with several groups by level, those of each."""
+    counts = [str(group.n_sessions) for group in table.groups]
+    groups = f", by predicted level (a session may count in several of {len(counts)})"
+    return f"{', '.join(counts)} sessions{groups if len(counts) > 1 else ''}"
+
+
+def _what_each_rests_on(estimator: PM25Estimator) -> Iterator[str]:
+    """The levels that sessions guarantee, and the effect of places that is modelled."""
     for name, expert in experts(estimator):
-        if name != "new_place":
-            table = expert.conformal
-            reached = [f"{percent(level)} %" for level in LEVELS if table.guaranteed(level)]
+        table, effect = expert.conformal, expert.conformal.site_effect
+        if effect is not None:
             yield (
-                f"- `{name}`: {table.n_sessions} sessions carry the guarantee at "
-                f"{', '.join(reached) or 'no level'}; beyond, the tail is continued as normal."
+                f"- `{name}`: in units of sigma, errors differ by {effect.sd:.2f} between places "
+                f"({effect.degrees_of_freedom:.1f} degrees of freedom) and by "
+                f"{effect.within_sd:.2f} within them. No level is guaranteed."
             )
+            continue
+        reached = [f"{percent(level)} %" for level in LEVELS if table.guaranteed(level)]
+        yield (
+            f"- `{name}`: {sessions_behind(table)} carry the guarantee at "
+            f"{', '.join(reached) or 'no level'}; beyond, the tail is continued as normal."
+        )
 
 
 def _cells(figures: Mapping[str, Any]) -> Iterator[str]:

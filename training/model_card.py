@@ -14,7 +14,7 @@ from handlers.ensemble import MEMBERS
 from handlers.estimator import PM25Estimator
 from training.dataset import DataSet
 from training.held_out import HeldOutAnswers
-from training.interval_card import experts, interval_section
+from training.interval_card import experts, interval_section, sessions_behind
 from training.separability import set_separability
 from training.table import TrainingTable
 
@@ -139,7 +139,7 @@ def _models(estimator: PM25Estimator) -> Iterator[str]:
         weights = ", ".join(f"{member} {value:.2f}" for member, value in members)
         yield (
             f"- **{name}**: stack {weights}, intercept {stack.intercept:.2f}; interval from "
-            f"{expert.conformal.n_sessions} sessions. Features: "
+            f"{sessions_behind(expert.conformal)}. Features: "
             f"{', '.join(expert.pipeline.selected_names)}."
         )
     for reference in estimator.cameras.values():
