@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register test test-long lint check bench metamorphic lock
+.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register test test-long lint check bench metamorphic compare-uncertainty lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -95,6 +95,11 @@ bench: $(VENV)/.made/java $(VENV)/.made/dev  ## measure the budgets, as ratios i
 
 metamorphic: $(VENV)/.made/dev  ## add haze, mirror, compress, expose: how often the estimate answers as it must  [ARCHIVE=a.mar]
 	@$(BIN)/python -m benchmarks.metamorphic $(if $(ARCHIVE),--archive "$(ARCHIVE)")
+
+$(call needs,compare-uncertainty,DATA)
+compare-uncertainty: $(VENV)/.made/dev  ## compare what kinds of networks know of their errors  DATA="dir [dir…]" [SEEDS=5]
+	@$(BIN)/python -m benchmarks.uncertainty_methods $(if $(SEEDS),--seeds "$(SEEDS)") \
+		$(foreach folder,$(DATA),"$(folder)")
 
 lock: $(VENV)/.made/dev  ## write requirements.lock from the versions in .venv
 	@$(BIN)/python .ci/lock.py
