@@ -205,6 +205,7 @@ def _milliseconds(method: Method, case: Case) -> float:
 
 
 def main() -> None:
+    """Fit every fold once and every network for every seed; print the tables: half an hour."""
     parser = argparse.ArgumentParser(description="Compare what networks know of their errors.")
     parser.add_argument("data", nargs="+", type=Path, help="data set folders")
     parser.add_argument("--seeds", type=int, default=SEEDS)
