@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from benchmarks import learning_curve
 from benchmarks.learning_curve import UnseenSite, spread_over_visits, unseen
-from benchmarks.learning_curve_page import page, plot
+from benchmarks.learning_curve_page import JSON, PAGE, PLOT, page, plot
 from handlers.camera import SitePrior
 from handlers.conformal import QUANTILE_LEVELS
 from handlers.estimator import PM25Estimator
@@ -191,3 +192,9 @@ def test_the_page_holds_every_number_and_the_plot_every_site() -> None:
     assert "A Harbour, 24 visits" in drawn
     assert drawn.count("labelled photos</text>") == 2
     assert "nan" not in drawn
+
+
+def test_the_committed_page_and_plot_are_those_of_the_committed_numbers() -> None:
+    result = json.loads(JSON.read_text(encoding="utf-8"))
+    assert PAGE.read_text(encoding="utf-8") == page(result), "run: make learning-curve"
+    assert PLOT.read_text(encoding="utf-8") == plot(result), "run: make learning-curve"
