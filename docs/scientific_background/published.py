@@ -1,15 +1,21 @@
 """Published figures beside those of the archive in production, question by question.
 
 A published row holds what its source says of its split, its labels and its result; the sources
-were read as far as literature_review.md tells. Our rows come from the archive's scores.json.
+were read as far as literature_review.md tells. Our rows come from the archive's scores.json, and
+those of a camera with a few labels from learning_curve.json.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from docs.scientific_background.score_tables import production_scores
+
+LEARNING_CURVE = Path(__file__).with_name("learning_curve.json")
+LABELLED = 20  # photos of a new camera
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,27 @@ def beside_published() -> Iterator[Sequence[str]]:
         rows = [(w.work, w.split, w.photos, w.result, w.coverage) for w in works]
         if split is not None:
             rows.append(_ours(split, site))
+        if works is A_FEW_LABELS:
+            rows += _with_a_few_labels()
         if not works:
             rows.insert(0, ("none found", "", "", "", ""))
         for i, row in enumerate(rows):
             yield question if i == 0 else "", *row
+
+
+def _with_a_few_labels() -> Iterator[tuple[str, str, str, str, str]]:
+    """Sites whose labels were measured, judged on visits other than those that calibrate."""
+    for site in json.loads(LEARNING_CURVE.read_text(encoding="utf-8"))["sites"]:
+        if site["qualities"] in ("A", "B", "AB"):
+            point = next(point for point in site["by_day"] if point["n"] == LABELLED)
+            yield (
+                "**2.5Vision**, [learning curve](learning_curve.md)",
+                f"place held out, {LABELLED} labelled photos, other visits",
+                f"{site['n_photos']} by day, {site['site'].replace('_', ' ').title()}",
+                f"MAE {point['mae']:.1f}, their median {point['constant_mae']:.1f}, "
+                f"SD {site['sd_y']:.1f}",
+                f"**{point['coverage_90']:.2f}**",
+            )
 
 
 def _ours(split: str, site: str | None) -> tuple[str, str, str, str, str]:
