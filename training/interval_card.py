@@ -17,8 +17,8 @@ from training.validation.coverage import LEVELS, coverage, percent
 PROMISE = """\
 - **Guaranteed**, whatever the errors look like: a new session of a known camera is covered at least
   as often as the level says, on average over sets of sessions, if it is exchangeable with those
-  that were held out. That is another day of the same view and season. A new season, a moved camera
-  or another lens is not.
+  that were held out, and if the models err like those that were fitted without them. That is
+  another day of the same view and season. A new season, a moved camera or another lens is not.
 - **Modelled**: a place without a reference. Its interval comes from places that were held out, and
   takes the error that a place adds to all of its photos for normal, as wide as those few places
   show (Student's t). On average over places like these it covers what it says; one place may lie
