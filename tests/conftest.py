@@ -64,14 +64,24 @@ def archive(fitted_archive: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
-def server(archive: Path) -> Iterator[Server]:
+def cameras(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of camera references that `server` reads; it does not exist yet."""
+    return tmp_path_factory.mktemp("told") / "cameras"
+
+
+@pytest.fixture(scope="session")
+def server(archive: Path, cameras: Path) -> Iterator[Server]:
     """A TorchServe of this session's own, with one worker of `archive`."""
+    from handlers.camera_folder import FOLDER
     from lifecycle import torchserve
     from tests.serving import free_port
 
     port = free_port()
     try:
-        yield torchserve.start(archive, port)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(FOLDER, str(cameras))
+            started = torchserve.start(archive, port)
+        yield started
     finally:
         torchserve.stop(port)
 

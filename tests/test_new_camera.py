@@ -22,7 +22,7 @@ from handlers.camera_folder import FOLDER, IGNORED, write_reference
 from handlers.content_hash import running_content_hash
 from handlers.estimator import PM25Estimator
 from handlers.predictor import Predictor
-from tests.serving import METADATA
+from tests.serving import JSON, METADATA, Client, as_text
 from training import camera_calibration
 from training.archive import RunningArchive
 from training.camera_calibration import CalibrationPhotos, calibrate
@@ -160,6 +160,26 @@ def test_a_reference_serves_as_long_as_it_is_there_whole_and_fits(
 
     path.unlink()
     assert ask(running, photo, "balcony") == without
+
+
+def test_a_reference_reaches_the_workers_of_a_running_server(
+    client: Client, cameras: Path, archive: Path, photo: bytes
+) -> None:
+    asked = as_text(photo)
+
+    def reference_in_answer() -> Any:
+        body = json.dumps({"photo": asked, "metadata": {"camera": "balcony"}}).encode()
+        status, _, answer = client.send(body, JSON)
+        assert status == 200
+        return answer["camera_reference"], answer["feature_set"]
+
+    nothing, feature_set = reference_in_answer()
+    assert nothing is None
+    path = write_reference(reference_for(archive, feature_set), cameras)
+    known, _ = reference_in_answer()
+    assert known == {"camera": "balcony", "n": 11, "version": "0.0.1"}
+    path.unlink()
+    assert reference_in_answer() == (None, feature_set)
 
 
 def test_what_the_archive_knows_comes_first(
