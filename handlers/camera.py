@@ -58,8 +58,12 @@ class CameraReference:
 
     @property
     def is_calibrated(self) -> bool:
-        """Whether it was made after training: its photos are judged as those of a new place."""
-        return not self.quantiles.keys() - {LN_PM25}
+        """Whether it was made after training: its photos are judged as those of a new place.
+
+        One of training holds the quantiles of photo features, or none where none were read; one
+        made later those of ln PM2.5, or none where it rests on no session at all.
+        """
+        return self.quantiles.keys() == {LN_PM25} or (self.n == 0 and not self.quantiles)
 
     def relative(self, X: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
         """Rows (n, F) of features `names` as differences from the camera's usual photo.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from features.errors import ArtifactError
 from features.metadata import PhotoMetadata
-from features.meteorology import WEATHER_FEATURES
+from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from handlers.estimator import DAYLIGHT, SUN, Estimates, PM25Estimator, is_night
 from handlers.expert import Expert
 from handlers.humidity import GROWTH
@@ -408,3 +408,15 @@ def test_rendered_rows_teach_new_places_and_nothing_else(table: TrainingTable) -
     assert taught.new_place.conformal.n_sessions == alone.new_place.conformal.n_sessions == 20
     strange = [estimator.estimate(table.X, as_unknown(table)).pm25 for estimator in (alone, taught)]
     assert not np.allclose(strange[0], strange[1])
+
+
+def test_a_camera_is_known_by_its_days_even_where_no_photo_is_read(table: TrainingTable) -> None:
+    """Models of sun and weather alone: their reference holds a level, and no features."""
+    around = fit_estimator(
+        table.with_columns((*SUN_FEATURES, *WEATHER_FEATURES)), seed=1, feature_set=""
+    )
+    camera = next(iter(around.cameras))
+    own = np.array([seen_by == camera for seen_by in table.cameras])
+    estimates = around.estimate(table.X[own][:, -len(around.names) :], [camera] * int(own.sum()))
+    usual = np.median(table.pm25[own])
+    assert 0.5 * usual < np.median(estimates.pm25) < 2 * usual
