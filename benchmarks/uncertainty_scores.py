@@ -71,18 +71,20 @@ def interval_scores(pm25: Array, quantiles: Array, w: Array) -> dict[str, float]
 def mean_and_sd(runs: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
     """Over runs of the same figures: their mean and population standard deviation."""
     return {
-        name: (float(np.mean(values)), float(np.std(values)))
+        name: (float(np.mean(values)), float(np.std(values).round(12)))
         for name in runs[0]
         for values in [[run[name] for run in runs]]
     }
 
 
 def text_table(rows: Mapping[str, Figures]) -> str:
-    """A line a row, "mean ± sd" in three significant digits."""
+    """A line a row, "mean ± sd" in three and one significant digits."""
     names = list(next(iter(rows.values())))
     lines = [f"{'':30}" + "".join(f"{name:>16}" for name in names)]
     for title, figures in rows.items():
-        cells = (f"{mean:.3g} ± {sd:.1g}" for mean, sd in (figures[name] for name in names))
+        cells = (
+            f"{mean:.3g} ± {float(f'{sd:.0e}'):g}" for mean, sd in (figures[name] for name in names)
+        )
         lines.append(f"{title:30}" + "".join(f"{cell:>16}" for cell in cells))
     return "\n".join(lines)
 
