@@ -19,8 +19,8 @@ from sklearn import metrics
 from features.metadata import PhotoMetadata
 from training.dataset import LabelledPhoto, read_dataset
 from training.scores import (
+    CRPS_LEVELS,
     FIGURES,
-    QUANTILE_LEVELS,
     Predictions,
     baselines,
     is_daytime,
@@ -95,7 +95,7 @@ def test_every_figure_against_scipy_and_scikit_learn(seed: int) -> None:
     assert m["mean_width_90"] == pytest.approx((p.upper - p.lower).mean())
     pinball = [
         metrics.mean_pinball_loss(y, p.quantiles[:, k], alpha=level)
-        for k, level in enumerate(QUANTILE_LEVELS)
+        for k, level in enumerate(CRPS_LEVELS)
     ]
     assert m["crps"] == pytest.approx(2 * np.mean(pinball))
 
@@ -103,7 +103,7 @@ def test_every_figure_against_scipy_and_scikit_learn(seed: int) -> None:
 def test_the_keys_are_the_contract() -> None:
     assert list(score_of(np.arange(5.0), predictions(5))) == KEYS
     assert ["n", *FIGURES] == KEYS
-    assert QUANTILE_LEVELS.tolist() == pytest.approx([k / 20 for k in range(1, 20)])
+    assert CRPS_LEVELS.tolist() == pytest.approx([k / 20 for k in range(1, 20)])
 
 
 def test_bounds_count_as_inside() -> None:
@@ -127,7 +127,7 @@ def test_the_crps_of_quantiles_in_one_point_is_the_mae() -> None:
 def test_the_crps_of_a_normal_forecast_comes_near_its_closed_form() -> None:
     rng = np.random.default_rng(2)
     y = rng.normal(size=4000)
-    quantiles = np.tile(stats.norm.ppf(QUANTILE_LEVELS), (4000, 1))
+    quantiles = np.tile(stats.norm.ppf(CRPS_LEVELS), (4000, 1))
     zero = np.zeros(4000)
     crps = score(y, zero, zero - 1, zero + 1, quantiles, zero)["crps"]
     closed = y * (2 * stats.norm.cdf(y) - 1) + 2 * stats.norm.pdf(y) - 1 / math.sqrt(math.pi)

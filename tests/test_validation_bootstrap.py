@@ -71,11 +71,7 @@ def test_single_photos_agree_with_scipy() -> None:
 
 @pytest.mark.parametrize(
     "resampling",
-    [
-        Resampling(resamples=200),
-        Resampling(resamples=200, over="site"),
-        Resampling(resamples=200, within_site=True),
-    ],
+    [Resampling(resamples=200), Resampling(resamples=200, over="site")],
 )
 def test_the_fast_way_and_the_slow_way_agree(resampling: Resampling) -> None:
     record = forecasts(200)
@@ -104,18 +100,12 @@ def test_a_session_drawn_twice_counts_twice() -> None:
     assert by_site.interval(many, lambda drawn: len(drawn.per_session())) == [70, 70]
 
 
-def test_as_many_units_are_drawn_as_there_are_and_of_each_site_as_it_has() -> None:
+def test_as_many_units_are_drawn_as_there_are() -> None:
     record = forecasts(200)  # 67 sessions of 7 sites, the last of 7
-    plain, within = Resampling(), Resampling(within_site=True)
-    counts = plain.counts(record)
+    counts = Resampling().counts(record)
     assert counts.shape == (2000, 67)
     assert (counts.sum(axis=1) == 67).all()
     assert counts.mean(axis=0) == pytest.approx(np.ones(67), abs=5 / math.sqrt(2000))
-    units = within.units(record)
-    for site in np.unique(record.site):
-        members = np.unique(units[record.site == site])
-        assert (within.counts(record)[:, members].sum(axis=1) == len(members)).all()
-        assert (counts[:, members].sum(axis=1) != len(members)).any()
     assert Resampling(over="site").counts(record).shape == (2000, 7)
 
 

@@ -15,10 +15,10 @@ from scipy import stats
 
 from tests.drawn_answers import answers
 from training.held_out import HeldOutAnswers, together
+from training.validation.accuracy import pearson
 from training.validation.moments import hours_of_sessions, mean, moments_of
 from training.validation.temporal import (
     anomaly_correlation,
-    correlation,
     hourly_profile,
     lag_1,
     repeatability,
@@ -268,11 +268,9 @@ def test_photos_without_a_time_say_nothing() -> None:
 def test_correlation_is_scipy_s_wherever_that_is_defined(pairs: np.ndarray) -> None:
     one, other = pairs
     if one.min() == one.max() or other.min() == other.max():
-        assert correlation(one, other) is None
+        assert pearson(one, other) is None
     else:
-        assert correlation(one, other) == pytest.approx(
-            stats.pearsonr(one, other).statistic, abs=1e-9
-        )
+        assert pearson(one, other) == pytest.approx(stats.pearsonr(one, other).statistic, abs=1e-9)
 
 
 @given(concentrations, st.integers(1, 60))

@@ -115,7 +115,7 @@ class HeldOutAnswers:
 
     @property
     def predictions(self) -> Predictions:
-        """What was answered, as `training.scores` takes it."""
+        """What was answered, as `training.scores` takes it: without the outermost quantiles."""
         lower, upper = self.interval()
         return Predictions(self.estimate, lower, upper, self.quantiles[:, 1:-1], self.constant)
 
@@ -205,7 +205,8 @@ def write_held_out(folder: Path, answers: Mapping[str, Mapping[str, HeldOutAnswe
 def read_held_out(folder: Path) -> dict[str, dict[str, HeldOutAnswers]]:
     """What `write_held_out` wrote, by split and variant.
 
-    Raises DataSetError when there is nothing, or when a file is damaged or of another version.
+    Raises DataSetError when there is nothing, or when a file is damaged, cut off or of another
+    version.
     """
     files = sorted(folder.glob("*.*.csv"))
     if not files:
@@ -246,7 +247,7 @@ def _read(path: Path) -> HeldOutAnswers:
             **{name: _names(row[name] for row in rows) for name in _WORDS},
             **{name: _column(rows, name) for name in _NUMBERS},
         }
-        return HeldOutAnswers(
+        record = HeldOutAnswers(
             **columns,
             captured_at=tuple(
                 datetime.fromisoformat(row["captured_at"]) if row["captured_at"] else None
@@ -256,12 +257,26 @@ def _read(path: Path) -> HeldOutAnswers:
             quantiles=_columns(rows, _QUANTILES),
             hazed=_columns(rows, _HAZED),
         )
-    except (OSError, KeyError, TypeError, ValueError) as error:
+        _check(record)
+        return record
+    except (OSError, csv.Error, KeyError, TypeError, ValueError) as error:
         raise DataSetError(
             "broken_held_out_answers",
             f"{path.name} does not hold answers to held-out photos: {error!r}.",
             "Train again with this version: `make train`.",
         ) from error
+
+
+def _check(record: HeldOutAnswers) -> None:
+    """Raise ValueError where a file that can be read holds what no run writes."""
+    for name in ("pm25", "estimate", "quantiles", "epistemic", "aleatoric", "constant"):
+        values = getattr(record, name)
+        if not np.isfinite(values).all():
+            raise ValueError(f"{name} is missing or not finite")
+        if name != "quantiles" and (values < 0.0).any():
+            raise ValueError(f"{name} is below 0")
+    if (np.diff(record.quantiles, axis=1) < 0.0).any():
+        raise ValueError("quantiles do not ascend")
 
 
 def _names(values: Iterable[str]) -> NDArray[np.str_]:

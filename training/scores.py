@@ -43,7 +43,7 @@ FIGURES = (
     *("mae", "rmse", "r2", "spearman", "bias", "slope", "sd_y", "baseline_mae"),
     *("coverage_90", "mean_width_90", "crps"),
 )
-QUANTILE_LEVELS = np.arange(1, 20) / 20
+CRPS_LEVELS = np.arange(1, 20) / 20
 DAYLIGHT = 5.0  # least elevation of the sun [deg]
 _FEWEST = 3  # labels that have a spread
 
@@ -157,7 +157,7 @@ def score(
     ValueError if the shapes differ or anything is not finite.
     """
     labels, e, low, high, constant = _checked(y, estimate, lower, upper, baseline)
-    q = np.asarray(quantiles, dtype=np.float64).reshape(-1, len(QUANTILE_LEVELS))
+    q = np.asarray(quantiles, dtype=np.float64).reshape(-1, len(CRPS_LEVELS))
     _checked(labels, *q.T)
     n = len(labels)
     if n == 0:
@@ -242,7 +242,7 @@ def spearman(one: Array, other: Array) -> float | None:
 def pinball_loss(y: Array, quantiles: Array) -> Array:
     """(y − q_τ)(τ − 1[y < q_τ]) ≥ 0 for each photo and level, (n, 19) [ug m-3]."""
     short = y[:, None] - quantiles
-    return np.maximum(QUANTILE_LEVELS * short, (QUANTILE_LEVELS - 1) * short)
+    return np.maximum(CRPS_LEVELS * short, (CRPS_LEVELS - 1) * short)
 
 
 def _checked(*columns: ArrayLike) -> list[Array]:

@@ -22,7 +22,6 @@ are; outlier_rate where error_sd_robust is 0.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -43,8 +42,8 @@ _NORMAL = 1.4826  # standard deviation of a normal variable over its median abso
 def accuracy(answers: HeldOutAnswers, resampling: Resampling | None = None) -> dict[str, Any]:
     """The figures above; `intervals` holds mae, rmse, r2, bias, slope and spearman."""
     y, estimate = answers.pm25, answers.estimate
-    lower, upper = answers.interval()
-    scores = score(y, estimate, lower, upper, answers.quantiles[:, 1:-1], answers.constant)
+    given = answers.predictions
+    scores = score(y, estimate, given.lower, given.upper, given.quantiles, given.baseline)
     slope, error = scores["slope"], estimate - y
     wide, robust = _spread(error), _robust_spread(error)
     return {
@@ -60,7 +59,7 @@ def accuracy(answers: HeldOutAnswers, resampling: Resampling | None = None) -> d
         "slope": slope,
         "intercept": None if slope is None else float(estimate.mean() - slope * y.mean()),
         "spearman": scores["spearman"],
-        "pearson": _pearson(answers) if scores["spearman"] is not None else None,
+        "pearson": pearson(y, estimate),
         "intervals": _intervals(answers, resampling or Resampling()),
     }
 
@@ -93,6 +92,16 @@ def relative_error(answers: HeldOutAnswers) -> Array:
     """|ŷ − y| / max(y, 1) of each photo (n,) [1]."""
     error = np.abs(answers.estimate - answers.pm25)
     return np.asarray(error / np.maximum(answers.pm25, FLOOR))
+
+
+def pearson(one: Array, other: Array) -> float | None:
+    """Correlation of two (n,) arrays [1]; None where one is constant, or n < 3."""
+    if len(one) < _FEWEST or one.min() == one.max() or other.min() == other.max():
+        return None
+    a, b = one - one.mean(), other - other.mean()
+    # Scaled first, so that no square vanishes.
+    a, b = a / np.abs(a).max(), b / np.abs(b).max()
+    return min(1.0, max(-1.0, float(a @ b) / float(np.sqrt((a @ a) * (b @ b)))))
 
 
 def _intervals(answers: HeldOutAnswers, resampling: Resampling) -> dict[str, list[float] | None]:
@@ -141,12 +150,6 @@ def _robust_spread(error: Array) -> float | None:
     if len(error) < _FEWEST:
         return None
     return float(_NORMAL * np.median(np.abs(error - np.median(error))))
-
-
-def _pearson(answers: HeldOutAnswers) -> float | None:
-    y, estimate = answers.pm25 - answers.pm25.mean(), answers.estimate - answers.estimate.mean()
-    scale = math.sqrt(float(y @ y)) * math.sqrt(float(estimate @ estimate))
-    return min(1.0, max(-1.0, float(y @ estimate) / scale)) if scale else None
 
 
 def _mean(values: NDArray[Any]) -> float | None:

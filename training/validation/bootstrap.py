@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.held_out import HeldOutAnswers
+from training.table import numbered
 
 Array = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -38,41 +39,29 @@ _DEFINED = 0.95  # least share of the resamples in which a figure must be define
 class Resampling:
     """How units are drawn; the same one gives the same interval every time.
 
-    over         what is drawn whole: `session` (one of one site) or `site`
-    within_site  draw as many sessions of each site as it has, so that no site's share changes:
-                 the interval for these very sites, where a plain one also varies their mixture
-    resamples    how many times
-    seed         of the generator, PCG64
-    level        of the interval [1]
+    over       what is drawn whole: `session` (one of one site) or `site`
+    resamples  how many times
+    seed       of the generator, PCG64
+    level      of the interval [1]
     """
 
     over: Literal["session", "site"] = "session"
-    within_site: bool = False
     resamples: int = 2000
     seed: int = 25
     level: float = 0.95
 
     def units(self, answers: HeldOutAnswers) -> Counts:
         """The number (n,) of each photo's unit, from 0 up."""
-        if self.over == "session":
-            return answers.visits()
-        return _numbered(answers.site)
+        return answers.visits() if self.over == "session" else numbered(answers.site.tolist())
 
     def counts(self, answers: HeldOutAnswers) -> Counts:
         """How often each unit is drawn, (resamples, units)."""
-        units = self.units(answers)
-        n_units = int(units.max(initial=-1)) + 1
-        if self.over == "session" and self.within_site:
-            stratum = np.empty(n_units, dtype=np.int64)
-            stratum[units] = _numbered(answers.site)
-        else:
-            stratum = np.zeros(n_units, dtype=np.int64)
-        drawn = np.zeros((self.resamples, n_units), dtype=np.int64)
+        n_units = int(self.units(answers).max(initial=-1)) + 1
         rng = np.random.Generator(np.random.PCG64(self.seed))
-        for name in np.unique(stratum):
-            members = np.flatnonzero(stratum == name)
-            drawn[:, members] = _drawn(len(members), self.resamples, rng)
-        return drawn
+        draws = rng.integers(0, n_units, size=(self.resamples, n_units))
+        draws += n_units * np.arange(self.resamples)[:, None]
+        counts = np.bincount(draws.ravel(), minlength=n_units * self.resamples)
+        return counts.reshape(self.resamples, n_units).astype(np.int64)
 
     def of_means(
         self,
@@ -127,18 +116,6 @@ class Resampling:
             return None
         bounds = np.quantile(defined, [(1 - self.level) / 2, (1 + self.level) / 2])
         return [float(bound) for bound in bounds]
-
-
-def _drawn(n: int, resamples: int, rng: np.random.Generator) -> Counts:
-    """How often each of n units is among n drawn with replacement, (resamples, n)."""
-    draws = rng.integers(0, n, size=(resamples, n))
-    draws += n * np.arange(resamples)[:, None]
-    counts = np.bincount(draws.ravel(), minlength=n * resamples)
-    return counts.reshape(resamples, n).astype(np.int64)
-
-
-def _numbered(names: NDArray[np.str_]) -> Counts:
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
 def _too_few(units: Counts) -> bool:

@@ -48,7 +48,7 @@ class Moments:
 
 def moments_of(answers: HeldOutAnswers) -> Moments:
     """The moments of all sessions, in the order of session and time."""
-    times, visits = _seconds(answers), answers.visits()
+    times, visits = seconds(answers), answers.visits()
     order = np.lexsort((times, visits))
     groups: list[list[int]] = []
     for i in order[np.isfinite(times[order])]:
@@ -69,6 +69,12 @@ def hours_of_sessions(answers: HeldOutAnswers) -> Moments:
     return _grouped(answers, list(groups.values()))
 
 
+def seconds(answers: HeldOutAnswers) -> Array:
+    """When each photo was taken (n,), since 1970 [s]; nan where unknown."""
+    times = [np.nan if time is None else time.timestamp() for time in answers.captured_at]
+    return np.array(times, dtype=np.float64)
+
+
 def mean(values: Array) -> float:
     """The mean of (n,) values: of equal ones exactly their value, so that what is constant stays
     so and no rounding is correlated with anything."""
@@ -86,14 +92,9 @@ def _grouped(answers: HeldOutAnswers, groups: Sequence[list[int]]) -> Moments:
         date=np.array([time.date().isoformat() for time in times], dtype=np.str_),
         hour=np.array([time.hour for time in times], dtype=np.int64),
         month=np.array([time.month for time in times], dtype=np.int64),
-        time=_seconds(answers)[first] / 3600,
+        time=seconds(answers)[first] / 3600,
         n_photos=np.array([len(group) for group in groups], dtype=np.int64),
         pm25=np.array([mean(answers.pm25[group]) for group in groups], dtype=np.float64),
         estimate=np.array([mean(values) for values in estimates], dtype=np.float64),
         sd=np.array([v.std(ddof=1) if len(v) > 1 else np.nan for v in estimates], dtype=np.float64),
     )
-
-
-def _seconds(answers: HeldOutAnswers) -> Array:
-    times = [np.nan if time is None else time.timestamp() for time in answers.captured_at]
-    return np.array(times, dtype=np.float64)

@@ -53,7 +53,8 @@ def probabilistic(answers: HeldOutAnswers) -> dict[str, Any]:
 
 def crps(answers: HeldOutAnswers) -> Array:
     """Continuous ranked probability score of each photo (n,) [ug m-3], from 19 quantiles."""
-    return np.asarray(np.mean(2 * pinball_loss(answers.pm25, answers.quantiles[:, 1:-1]), axis=1))
+    loss = pinball_loss(answers.pm25, answers.predictions.quantiles)
+    return np.asarray(np.mean(2 * loss, axis=1))
 
 
 def interval_score(answers: HeldOutAnswers, level: float = 0.9) -> Array:

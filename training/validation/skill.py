@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.held_out import HeldOutAnswers
+from training.table import WITHOUT_PHOTO
 from training.validation.bootstrap import Resampling
 from training.validation.probabilistic import crps
 
@@ -49,11 +50,11 @@ def skill(
     blocks: dict[str, dict[str, Any] | None] = {
         "training_median": _compared(answers, _constant_losses(answers, answers.constant), drawn),
         "climatology": _compared(answers, _constant_losses(answers, answers.climatology), drawn),
-        "weather_and_sun_without_photo": None,
+        WITHOUT_PHOTO: None,
     }
     if weather_only is not None:
         ours, theirs = aligned(answers, weather_only)
-        blocks["weather_and_sun_without_photo"] = _compared(ours, _losses(theirs), drawn)
+        blocks[WITHOUT_PHOTO] = _compared(ours, _losses(theirs), drawn)
     return blocks
 
 

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.held_out import HeldOutAnswers
+from training.validation.moments import seconds
 
 Array = NDArray[np.float64]
 
@@ -211,13 +212,12 @@ def neighbour_agreement(answers: HeldOutAnswers) -> dict[str, object]:
 
 def _neighbours(answers: HeldOutAnswers) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Row numbers of the pairs (m,) that are near one another in place and time, each pair once."""
-    times = [np.nan if time is None else time.timestamp() for time in answers.captured_at]
-    seconds = np.array(times, dtype=np.float64)
-    known = np.isfinite(seconds) & np.isfinite(answers.lat) & np.isfinite(answers.lon)
-    order = np.flatnonzero(known)[np.argsort(seconds[known], kind="stable")]
-    seconds, lat, lon = seconds[order], answers.lat[order], answers.lon[order]
+    times = seconds(answers)
+    known = np.isfinite(times) & np.isfinite(answers.lat) & np.isfinite(answers.lon)
+    order = np.flatnonzero(known)[np.argsort(times[known], kind="stable")]
+    times, lat, lon = times[order], answers.lat[order], answers.lon[order]
     pairs: list[Sequence[int]] = []
-    for i, end in enumerate(np.searchsorted(seconds, seconds + NEIGHBOURS_S)):
+    for i, end in enumerate(np.searchsorted(times, times + NEIGHBOURS_S)):
         later = np.arange(i + 1, end)
         near = haversine(lat[i], lon[i], lat[later], lon[later]) < NEIGHBOURS_KM
         pairs += [(order[i], order[j]) for j in later[near]]

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.held_out import HeldOutAnswers
+from training.validation.accuracy import pearson
 from training.validation.moments import Moments, hours_of_sessions, mean, moments_of
 
 Array = NDArray[np.float64]
@@ -78,8 +79,8 @@ def hourly_profile(answers: HeldOutAnswers) -> dict[str, object]:
             "n_sessions": counts.tolist(),
             "pm25": y.tolist(),
             "estimate": e.tolist(),
-            "correlation": correlation(y, e) if enough else None,
-            "correlation_within_session": correlation(course_y, course_e) if enough else None,
+            "correlation": pearson(y, e) if enough else None,
+            "correlation_within_session": pearson(course_y, course_e) if enough else None,
             "rmse": rmse,
             "nrmse": _ratio(rmse, float(y.mean())),
         }
@@ -123,7 +124,7 @@ def anomaly_correlation(answers: HeldOutAnswers) -> dict[str, object]:
             "n": n,
             "n_left_out": int(rows.sum()) - n,
             "n_sessions": len(np.unique(hourly.visit[kept])),
-            "correlation": correlation(y[kept], e[kept]) if n >= LEAST_PAIRS else None,
+            "correlation": pearson(y[kept], e[kept]) if n >= LEAST_PAIRS else None,
             "sd_pm25": float(y[kept].std()) if n >= LEAST_PAIRS else None,
             "sd_estimate": float(e[kept].std()) if n >= LEAST_PAIRS else None,
         }
@@ -185,21 +186,11 @@ def lag_1(answers: HeldOutAnswers) -> dict[str, object]:
             "pm25_rate": _rate(np.abs(y)),
             "estimate_rate": _rate(np.abs(e)),
             "rate_ratio": _ratio(float(np.abs(e).mean()), float(np.abs(y).mean())),
-            "change_correlation": correlation(y, e) if enough else None,
-            "pm25_autocorrelation": correlation(before_y, after_y) if enough else None,
-            "estimate_autocorrelation": correlation(before_e, after_e) if enough else None,
+            "change_correlation": pearson(y, e) if enough else None,
+            "pm25_autocorrelation": pearson(before_y, after_y) if enough else None,
+            "estimate_autocorrelation": pearson(before_e, after_e) if enough else None,
         }
     return records
-
-
-def correlation(one: Array, other: Array) -> float | None:
-    """Pearson's correlation of two (n,) arrays; None where one is constant, or n < 3."""
-    if len(one) < 3 or one.min() == one.max() or other.min() == other.max():
-        return None
-    a, b = one - one.mean(), other - other.mean()
-    # Scaled first, so that no square vanishes.
-    a, b = a / np.abs(a).max(), b / np.abs(b).max()
-    return min(1.0, max(-1.0, float(a @ b) / float(np.sqrt((a @ a) * (b @ b)))))
 
 
 def _less_their_session(values: Array, visits: NDArray[np.int64]) -> Array:

@@ -27,6 +27,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from training.held_out import HeldOutAnswers
+from training.table import WITHOUT_PHOTO
 from training.validation.accuracy import accuracy, accuracy_by_quality
 from training.validation.agreement import category_agreement
 from training.validation.bootstrap import Resampling
@@ -41,7 +42,7 @@ from training.validation.spatial import spatial_consistency
 from training.validation.temporal import temporal_consistency
 
 FORMAT = 1
-FULL, WEATHER_ONLY, CONTROL = "full", "weather_and_sun_without_photo", "random"
+FULL, CONTROL = "full", "random"
 Answers = Mapping[str, Mapping[str, HeldOutAnswers]]
 Block = dict[str, Any]
 
@@ -101,7 +102,7 @@ class ScientificValidator:
         blocks = {name: self._always(record) for name, record in records.items()}
         if variant != FULL or split == CONTROL:
             return blocks
-        weather_only = self.answers[split].get(WEATHER_ONLY)
+        weather_only = self.answers[split].get(WITHOUT_PHOTO)
         for name, record in records.items():
             other = weather_only
             if name == "sessions" and weather_only is not None:
