@@ -20,7 +20,7 @@ from handlers.applicability_domain import ApplicabilityDomain
 
 # Above this relative humidity water on the particles dominates extinction: fog and haze look alike.
 FOG_HUMIDITY_PCT = 93.0
-# Civil twilight: below it there is no skylight left that haze could redden or whiten.
+# Within civil twilight: below it there is no skylight left that haze could redden or whiten.
 NIGHT_SUN_ELEVATION_DEG = -3.0
 # Unknown where no far band was found: without a sky, without ground, or in a white-out.
 FAR_FIELD = "far_rms_contrast"
