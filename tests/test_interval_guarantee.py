@@ -170,20 +170,29 @@ class Column(RegressorMixin, BaseEstimator):
 @pytest.mark.parametrize("n", [60, 99, 250])
 @pytest.mark.parametrize("level", LEVELS)
 def test_with_an_uncertainty_of_its_own_it_is_mapies_normalised_split(n: int, level: float) -> None:
-    """One photo a session and no sites: MAPIE's residual-normalised score with our sigma for it."""
+    """One photo a session and no sites: MAPIE's residual-normalised score with our sigma for it.
+
+    With sessions enough there are groups by mu, and each is one split of its own.
+    """
     rng = np.random.default_rng(n)
     mu, sigma = rng.normal(2.5, 0.5, n), np.exp(rng.normal(-1.0, 0.4, n))
     y = mu + sigma * rng.standard_t(5, n)
     X = np.column_stack([mu, sigma])
-    oracle = SplitConformalRegressor(
-        Column(0).fit(X, y),
-        confidence_level=level,
-        conformity_score=ResidualNormalisedScore(Column(1).fit(X, y), prefit=True),
-        prefit=True,
-    ).conformalize(X, y)
-    new = np.column_stack([np.linspace(1.0, 4.0, 7), np.geomspace(0.1, 2.0, 7)])
-    _, expected = oracle.predict_interval(new)
-    quantiles = fit_conformal(y, mu, sigma, np.arange(n)).quantiles(new[:, 0], new[:, 1])
-    lower, upper = (quantiles[:, column] for column in interval_columns(level))
-    np.testing.assert_allclose(np.log(lower), expected[:, 0, 0], atol=1e-9)
-    np.testing.assert_allclose(np.log(upper), expected[:, 1, 0], atol=1e-9)
+    table = fit_conformal(y, mu, sigma, np.arange(n))
+    assert len(table.groups) == {60: 1, 99: 2, 250: 3}[n]
+    new = np.column_stack([np.linspace(1.0, 4.0, 13), np.geomspace(0.1, 2.0, 13)])
+    quantiles = table.quantiles(new[:, 0], new[:, 1])
+    lower, upper = (np.log(quantiles[:, column]) for column in interval_columns(level))
+    edges = [group.mu_below for group in table.groups[:-1]]
+    group_of, group_of_new = (np.searchsorted(edges, m, side="right") for m in (mu, new[:, 0]))
+    for group in range(len(table.groups)):
+        own, asked = group_of == group, group_of_new == group
+        oracle = SplitConformalRegressor(
+            Column(0).fit(X, y),
+            confidence_level=level,
+            conformity_score=ResidualNormalisedScore(Column(1).fit(X, y), prefit=True),
+            prefit=True,
+        ).conformalize(X[own], y[own])
+        _, expected = oracle.predict_interval(new[asked])
+        np.testing.assert_allclose(lower[asked], expected[:, 0, 0], atol=1e-9)
+        np.testing.assert_allclose(upper[asked], expected[:, 1, 0], atol=1e-9)
