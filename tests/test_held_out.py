@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import fields
 from pathlib import Path
 
@@ -87,6 +88,42 @@ def test_a_damaged_record_is_named(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "random.full.csv"
     text = path.read_text()
     path.write_text(damage if damage.startswith("file") else text.replace("estimate", "guess"))
+    with pytest.raises(DataSetError, match=r"random\.full\.csv"):
+        read_held_out(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("pm25", "nan", "pm25 is missing"),
+        ("estimate", "", "estimate is missing"),
+        ("aleatoric", "-5", "below 0"),
+        ("epistemic", "inf", "epistemic is missing or not finite"),
+        ("constant", "1e400", "not finite"),
+        ("q975", "nan", "quantiles is missing"),
+        ("q500", "1000", "do not ascend"),
+        ("site", "x" * 200_000, "field larger"),
+    ],
+)
+def test_a_number_that_no_run_writes_is_refused_when_it_is_read(
+    tmp_path: Path, column: str, value: str, reason: str
+) -> None:
+    write_held_out(tmp_path, {"random": {"full": answers([20.0, 30.0])}})
+    path = tmp_path / "random.full.csv"
+    first, *rest = csv.DictReader(path.read_text().splitlines())
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, first)
+        writer.writeheader()
+        writer.writerows([first | {column: value}, *rest])
+    with pytest.raises(DataSetError, match=reason) as error:
+        read_held_out(tmp_path)
+    assert error.value.code == "broken_held_out_answers"
+
+
+def test_a_record_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    write_held_out(tmp_path, {"random": {"full": answers([20.0, 30.0])}})
+    path = tmp_path / "random.full.csv"
+    path.write_text(path.read_text()[:-160])
     with pytest.raises(DataSetError, match=r"random\.full\.csv"):
         read_held_out(tmp_path)
 

@@ -273,7 +273,7 @@ def _check(record: HeldOutAnswers) -> None:
         values = getattr(record, name)
         if not np.isfinite(values).all():
             raise ValueError(f"{name} is missing or not finite")
-        if name != "quantiles" and (values < 0.0).any():
+        if name in ("epistemic", "aleatoric") and (values < 0.0).any():
             raise ValueError(f"{name} is below 0")
     if (np.diff(record.quantiles, axis=1) < 0.0).any():
         raise ValueError("quantiles do not ascend")
