@@ -11,9 +11,8 @@ later, from a few labelled photos, it is a single number: what the models for ne
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import NormalDist
 from typing import Any, NamedTuple
@@ -28,6 +27,8 @@ from handlers.conformal import CENTRAL_LEVELS, QUANTILE_LEVELS, ConformalTable
 NORMAL_SPAN = 3.29
 # Among a reference's quantiles: those of ln PM2.5 as the models for new places estimate it.
 LN_PM25 = "ln_pm25"
+# What no camera needs, and with what PM2.5 stays a number: e¹² ug m-3 is no air.
+LARGEST_SHIFT, LARGEST_SCALE, LARGEST_FACTOR, LARGEST_NUMBER = 12.0, 20.0, 100.0, 1e300
 _NORMAL_QUANTILES = np.array([NormalDist().inv_cdf(level) for level in QUANTILE_LEVELS])
 
 
@@ -126,22 +127,48 @@ class SitePrior(NamedTuple):
 
 def reference_from(entry: Any) -> CameraReference:
     """The reference in a JSON object. Raises KeyError, TypeError or ValueError when it is none."""
+    further = entry.keys() - {field.name for field in fields(CameraReference)}
+    if further:
+        raise ValueError(f"it holds {sorted(further)} besides")
+    below, above = (_number(factor) for factor in entry["interval_factors"])
     reference = CameraReference(
-        **{
-            **entry,
-            "quantiles": {name: tuple(q) for name, q in entry["quantiles"].items()},
-            "interval_factors": tuple(entry["interval_factors"]),
-        }
+        camera=_text(entry["camera"]),
+        content_hash=_text(entry["content_hash"]),
+        feature_set=_text(entry["feature_set"]),
+        quantiles={name: _ascending(values) for name, values in entry["quantiles"].items()},
+        shift=_number(entry["shift"]),
+        scale=_number(entry["scale"]),
+        n=entry["n"],
+        interval_factors=(below, above),
     )
-    below, above = reference.interval_factors
-    numbers = [reference.shift, reference.scale, reference.n, below, above]
-    for low, middle, high in reference.quantiles.values():
-        numbers += [low, middle, high]
-    if not all(math.isfinite(number) for number in numbers):
-        raise ValueError("a number in it is not finite")
-    if reference.scale < 0.0 or reference.n < 0 or below <= 0.0 or above <= 0.0:
-        raise ValueError("scale and n must be ≥ 0, interval factors > 0")
+    if isinstance(reference.n, bool) or not isinstance(reference.n, int) or reference.n < 0:
+        raise ValueError("n must be a whole number ≥ 0")
+    if abs(reference.shift) > LARGEST_SHIFT or not 0.0 <= reference.scale <= LARGEST_SCALE:
+        raise ValueError(f"shift must be within ±{LARGEST_SHIFT}, scale from 0 to {LARGEST_SCALE}")
+    if not all(1.0 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR for factor in (below, above)):
+        raise ValueError(f"interval factors must be from 1/{LARGEST_FACTOR} to {LARGEST_FACTOR}")
     return reference
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a name in it is no text")
+    return value
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError("a number in it is none")
+    if not abs(value) <= LARGEST_NUMBER:  # whole numbers of JSON have no largest
+        raise ValueError("a number in it is not finite")
+    return float(value)
+
+
+def _ascending(values: Any) -> tuple[float, float, float]:
+    low, middle, high = (_number(value) for value in values)
+    if not low <= middle <= high:
+        raise ValueError("quantiles in it do not ascend")
+    return low, middle, high
 
 
 def save_cameras(references: Mapping[str, CameraReference], path: Path) -> None:

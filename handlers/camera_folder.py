@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +19,7 @@ from features.quality import Finding
 from handlers.camera import CameraReference, reference_from
 
 FOLDER = "PM25_CAMERAS"  # the environment variable that names the folder
+LARGEST_FILE = 64 * 1024  # [bytes]; one that we write has less than 1,000
 IGNORED = "camera_reference_ignored"
 
 
@@ -58,6 +60,8 @@ class CameraFolder:
             state = path.stat()
             # Each file that is put in place has an inode of its own, even within one tick.
             version = (state.st_ino, state.st_mtime_ns, state.st_size)
+            if not stat.S_ISREG(state.st_mode) or state.st_size > LARGEST_FILE:
+                return _ignored(camera, f"it is no file of at most {LARGEST_FILE} bytes")
             known = self._read.get(camera)
             if known is None or known[0] != version:
                 known = version, self._judged(camera, path.read_bytes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 import time
 from dataclasses import asdict, replace
@@ -127,6 +128,16 @@ def test_an_unchanged_file_is_read_once(
         ("interval_factors", [0.0, 1.0], "no whole"),
         ("interval_factors", [1.0], "no whole"),
         ("further", 1, "no whole"),
+        ("shift", 10**400, "no whole"),  # JSON's whole numbers have no largest
+        ("shift", 1e6, "no whole"),
+        ("scale", 1e308, "no whole"),
+        ("scale", True, "no whole"),
+        ("n", 2.5, "no whole"),
+        ("n", True, "no whole"),
+        ("interval_factors", [1e300, 1e300], "no whole"),
+        ("quantiles", {LN_PM25: [5.0, 3.0, 1.0]}, "no whole"),
+        ("quantiles", {LN_PM25: [-1e300, 3.0, 1e300]}, "no whole"),
+        ("quantiles", {LN_PM25: [1e300, 1e300, 1e300]}, "no whole"),
     ],
 )
 def test_what_does_not_fit_is_ignored_with_its_reason(
@@ -157,7 +168,23 @@ def test_no_content_of_a_file_stops_an_answer(
 def test_a_folder_in_the_place_of_the_file_is_ignored(folder: CameraFolder) -> None:
     assert folder.folder is not None
     reference_path(folder.folder, "balcony").mkdir(parents=True)
-    assert "cannot be read" in why_ignored(folder)
+    assert "no file" in why_ignored(folder)
+
+
+def test_what_is_no_file_of_usual_size_is_not_opened(folder: CameraFolder) -> None:
+    """A pipe would keep the worker for ever, a device or a large file take all its memory."""
+    path = put(folder)
+    with path.open("wb") as large:
+        large.truncate(2**40)
+    assert "no file" in why_ignored(folder)
+    path.unlink()
+    os.mkfifo(path)
+    assert "no file" in why_ignored(folder)
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    assert "no file" in why_ignored(folder)
+    put(folder)  # a link is replaced, what it leads to is not
+    assert folder.find("balcony").reference == REFERENCE
 
 
 def test_deep_nesting_is_no_way_to_stop_an_answer(folder: CameraFolder) -> None:

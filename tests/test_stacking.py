@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 
 from features.errors import DataSetError
-from handlers.conformal import total_sigma
+from handlers.conformal import interval_columns, total_sigma
 from handlers.ensemble import MEMBERS
 from tests.drawn_tables import drawn_steps, no_steps
 from training.calibration import fit_conformal, session_weights
@@ -203,7 +203,9 @@ def test_intervals_from_the_record_hold_for_new_sessions(
     posterior = fitted.bayesian.predict(new.X)
     prediction = fitted.ensemble.predict(new.X, posterior.mean)
     sigma = total_sigma(posterior.epistemic_sd, posterior.aleatoric_sd, prediction.disagreement)
-    lower, upper = table.interval(prediction.ln_pm25, sigma)
+    low, high = interval_columns(0.9)
+    quantiles = table.quantiles(prediction.ln_pm25, sigma)
+    lower, upper = quantiles[:, low], quantiles[:, high]
     inside = (np.exp(new.y) >= lower) & (np.exp(new.y) <= upper)
     assert 0.84 < np.average(inside, weights=new.w) < 0.98
 
