@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from commands.output_file import check_place
 from features.errors import PM25Error
 from lifecycle.production import production_archive
 
@@ -45,7 +46,7 @@ def evaluate(
             f"Name any of {', '.join(WITHHOLDABLE)}, separated by commas.",
         )
     if json_file is not None:
-        _check_place(json_file)
+        check_place("--json", json_file)
     datasets = [read_dataset(folder) for folder in (*data, *(more or []))]
     total = sum(len(dataset.rows) for dataset in datasets)
     console = Console(stderr=True)
@@ -66,10 +67,3 @@ def evaluate(
             "data: these are no honest scores.",
             err=True,
         )
-
-
-def _check_place(file: Path) -> None:
-    """Say that the scores cannot be written before they are computed, not after."""
-    if file.is_dir() or not file.parent.is_dir():
-        state = "is a folder" if file.is_dir() else "lies in a folder that does not exist"
-        raise PM25Error("no_place", f"--json: {file} {state}.", "Name a file in a folder.")

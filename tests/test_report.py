@@ -468,7 +468,7 @@ def test_the_command_compares_with_the_version_in_service(run_folder: Path, miss
     [
         (["--html", "nowhere/a.html"], "--html"),
         (["--json", "."], "--json"),
-        (["--against", "held_out/unseen_days.full.csv"], "--against"),
+        (["--against", "held_out/unseen_days.full.csv"], "holds no figures"),
         (["--thumbnails", "held_out"], "--thumbnails"),
     ],
 )

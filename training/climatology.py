@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from training.dataset import LabelledPhoto
 
-HOURS = 6  # a quarter of the day: few places have photos at every hour of every month
+QUARTER = 6  # of the day [h]: few places have photos at every hour of every month
 
 
 def climatology(
@@ -39,6 +39,6 @@ def climatology(
 def _cells(photo: LabelledPhoto) -> list[tuple[object, ...]]:
     """From the narrowest to all there is."""
     time = photo.metadata.captured_at
-    moment = () if time is None else (time.month, time.hour // HOURS)
+    moment = () if time is None else (time.month, time.hour // QUARTER)
     narrow: list[tuple[object, ...]] = [("site", photo.site, *moment)] if moment else []
     return [*narrow, ("site", photo.site), *([("moment", *moment)] if moment else []), ()]

@@ -41,7 +41,7 @@ Array = NDArray[np.float64]
 Groups = dict[str, dict[str, dict[str, Any]]]
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
-HOURS = 3
+GROUP_HOURS = 3  # of the local clock, from midnight on
 NIGHT = -6.0  # highest elevation of the sun [deg]: the end of civil twilight
 FEWEST_SESSIONS = 10  # of a group whose coverage is a finding
 UNKNOWN = "unknown"
@@ -121,7 +121,7 @@ def groupings(answers: HeldOutAnswers) -> Mapping[str, Sequence[str]]:
             for estimate in answers.estimate
         ],
         "hour": [
-            UNKNOWN if time is None else _hours(time.hour // HOURS * HOURS)
+            UNKNOWN if time is None else _hours(time.hour // GROUP_HOURS * GROUP_HOURS)
             for time in answers.captured_at
         ],
         "daylight": light.tolist(),
@@ -147,7 +147,7 @@ def _widened(
 
 
 def _hours(first: int) -> str:
-    return f"{first:02d}-{first + HOURS:02d}"
+    return f"{first:02d}-{first + GROUP_HOURS:02d}"
 
 
 def _column(number: int) -> Any:

@@ -77,8 +77,16 @@ def report_html(
         thumbnails=thumbnails or {},
         swatch=lambda site: Markup(swatch(site)),
         stroke=lambda curve: Markup(plots.stroke(curve)),
-        measured=_measured,
+        measured=measured,
     )
+
+
+def measured(check: Check) -> str:
+    """What a check of the gate found, in words: a number, or both ends of an interval."""
+    if check.measured is None:
+        return NOT_DEFINED
+    ends = check.measured if isinstance(check.measured, tuple) else (check.measured,)
+    return " to ".join(f"{value:.3g}".replace("-", "−") for value in ends)
 
 
 def _tables(figures: Figures, headlines: Sequence[Judged]) -> dict[str, Any]:
@@ -199,14 +207,6 @@ def _errors(block: Mapping[str, Any]) -> list[tuple[str, float]]:
 
 def _has_haze(figures: Figures, judged: Judged) -> bool:
     return bool(figures.value(*judged.path, "plausibility", "added_haze", "overall", "n"))
-
-
-def _measured(check: Check) -> Markup:
-    """What a check of the gate found, as it is written in a table."""
-    if check.measured is None:
-        return NOT_DEFINED
-    ends = check.measured if isinstance(check.measured, tuple) else (check.measured,)
-    return Markup(" to ").join(f"{value:.3g}".replace("-", "−") for value in ends)
 
 
 def _label(what: str, judged: Judged) -> str:

@@ -13,9 +13,8 @@ import numpy as np
 from training.held_out import HeldOutAnswers
 from training.validation.accuracy import relative_error
 
-HOURS = 24
 WORST = 8
-PLACES = 1  # decimals of a published position [deg]: 0.1 deg is 11 km
+POSITION_DECIMALS = 1  # of a published position [deg]: 0.1 deg is 11 km
 
 
 def residual_by_hour(answers: HeldOutAnswers) -> dict[str, list[Any]]:
@@ -27,7 +26,7 @@ def residual_by_hour(answers: HeldOutAnswers) -> dict[str, list[Any]]:
     """
     hours = np.array([-1 if time is None else time.hour for time in answers.captured_at])
     residual, visits = answers.estimate - answers.pm25, answers.visits()
-    seen = [hour for hour in range(HOURS) if (hours == hour).any()]
+    seen = [hour for hour in range(24) if (hours == hour).any()]
     rows = [np.flatnonzero(hours == hour) for hour in seen]
     quantiles = [np.quantile(residual[own], (0.1, 0.5, 0.9)).tolist() for own in rows]
     return {
@@ -108,4 +107,4 @@ def sites(answers: HeldOutAnswers) -> dict[str, dict[str, Any]]:
 
 def _position(degrees: np.ndarray[Any, np.dtype[np.float64]]) -> float | None:
     known = degrees[np.isfinite(degrees)]
-    return round(float(np.median(known)), PLACES) if len(known) else None
+    return round(float(np.median(known)), POSITION_DECIMALS) if len(known) else None

@@ -24,8 +24,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
+from features.errors import DataSetError
 from training.held_out import HeldOutAnswers
 from training.table import WITHOUT_PHOTO
 from training.validation.accuracy import accuracy, accuracy_by_quality
@@ -168,6 +170,21 @@ def report_json(report: Mapping[str, Any]) -> str:
     """The record as a file: one figure a line, a list of figures in one line."""
     text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False)
     return re.sub(r"\[[^\[\]{}]*\]", lambda found: re.sub(r"\n *", " ", found[0]), text) + "\n"
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """What `report_json` wrote. Raises DataSetError when the file holds something else."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        report = None
+    if not isinstance(report, dict) or "splits" not in report:
+        raise DataSetError(
+            "broken_report",
+            f"{path} holds no figures of a validation report.",
+            "Name the JSON that `make validate` wrote.",
+        )
+    return report
 
 
 def _six_digits(value: Any) -> Any:
