@@ -28,7 +28,7 @@ CONTRACT = {
     *("refused_by_reason", "n_seen_in_training"),
     *("overall", "daytime", "per_site", "per_session"),
 }
-BESIDE = {"without", "per_site_daytime"}
+BESIDE = {"without", "per_site_daytime", "quality_a_b"}
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def scores(fitted_archive: Path, mixed: DataSet) -> dict[str, Any]:
 
 def test_the_keys_are_the_contract(scores: dict[str, Any]) -> None:
     assert set(scores) == CONTRACT | BESIDE
-    records = [scores["overall"], scores["daytime"], scores["per_session"]]
+    records = [scores["overall"], scores["daytime"], scores["per_session"], scores["quality_a_b"]]
     records += [*scores["per_site"].values(), *scores["per_site_daytime"].values()]
     for record in records:
         assert list(record) == ["n", *FIGURES]

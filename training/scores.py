@@ -190,7 +190,8 @@ def score_block(labels: Labels, predictions: Predictions) -> dict[str, object]:
 
     daytime           sun at least 5 deg above the horizon; a photo without time or place is
                       overall's
-    quality_a_b       labels of reference stations or published beside the photo: none converted
+    quality_a_b       labels of reference stations or published beside the photo: neither converted
+                      nor of unknown quality
     per_site          {site: M}, every photo counting
     per_site_daytime  {site: M}, those of daytime; a site without any has n = 0
     per_session       one M; a session counts once, by the medians of its label and of each
@@ -211,7 +212,7 @@ def score_block(labels: Labels, predictions: Predictions) -> dict[str, object]:
     return {
         "overall": _score(y, predictions),
         "daytime": chosen(labels.daytime),
-        "quality_a_b": chosen(labels.pm25_quality != "C"),
+        "quality_a_b": chosen(np.isin(labels.pm25_quality, ("A", "B"))),
         "per_site": {site: chosen(group) for site, group in sites.items()},
         "per_site_daytime": {site: chosen(group) for site, group in lit_sites.items()},
         "per_session": _score(medians, predictions.medians(list(sessions.values()))),
