@@ -13,6 +13,7 @@ from features.errors import ArtifactError
 from handlers.bayesian import BayesianLinear, BayesianNeuralNetwork
 from training.learners import one_thread
 from training.variational import (
+    COLD,
     ROWS_A_WEIGHT,
     Objective,
     PassNoise,
@@ -193,10 +194,10 @@ def test_posterior_is_made_colder_only_where_rows_are_few() -> None:
     enough = ROWS_A_WEIGHT * n_weights
     for n_effective in (enough, 10 * enough):
         assert rule.kl_weight(n_effective, n_weights) == bayes.kl_weight(n_effective, n_weights)
-    few = enough / 40
-    assert rule.kl_weight(few, n_weights) == pytest.approx(
-        Objective(temperature=1 / 40).kl_weight(few, n_weights)
-    )
+    cold = Objective(temperature=COLD)
+    for n_effective in (0.9 * enough, enough / 40):
+        assert rule.kl_weight(n_effective, n_weights) == cold.kl_weight(n_effective, n_weights)
+        assert rule.kl_weight(n_effective, n_weights) < bayes.kl_weight(n_effective, n_weights)
 
 
 def test_prior_rules_where_rows_say_nothing_of_a_weight() -> None:
