@@ -143,6 +143,8 @@ def reference_from(entry: Any) -> CameraReference:
     )
     if isinstance(reference.n, bool) or not isinstance(reference.n, int) or reference.n < 0:
         raise ValueError("n must be a whole number ≥ 0")
+    if any(abs(level) > LARGEST_SHIFT for level in reference.quantiles.get(LN_PM25, ())):
+        raise ValueError(f"the usual ln PM2.5 must be within ±{LARGEST_SHIFT}")
     if abs(reference.shift) > LARGEST_SHIFT or not 0.0 <= reference.scale <= LARGEST_SCALE:
         raise ValueError(f"shift must be within ±{LARGEST_SHIFT}, scale from 0 to {LARGEST_SCALE}")
     if not all(1.0 / LARGEST_FACTOR <= factor <= LARGEST_FACTOR for factor in (below, above)):
