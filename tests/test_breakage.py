@@ -18,10 +18,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from commands import main, train
 from features.errors import ArtifactError, DataSetError
 from handlers import serving_set
+from handlers.camera import LN_PM25, reference_from
 from handlers.estimator import PM25Estimator
 from handlers.golden import VECTORS, check_golden
 from handlers.predictor import Predictor
@@ -155,6 +158,54 @@ def test_a_reference_that_is_not_used_is_not_named(
     assert alone["camera_reference"] is None
     known: Any = predictor.answer(photo, {"camera": camera}, min_side=100)["camera_reference"]
     assert known["camera"] == camera
+
+
+@given(
+    usual=st.lists(st.floats(-12.0, 12.0), min_size=3, max_size=3),
+    shift=st.floats(-12.0, 12.0),
+    scale=st.floats(0.0, 20.0),
+    factors=st.tuples(st.floats(0.01, 100.0), st.floats(0.01, 100.0)),
+    size=st.sampled_from([1.0, 10.0]),
+    seed=st.integers(0, 999),
+)
+@settings(max_examples=40)
+def test_no_lawful_reference_spoils_an_answer(
+    estimator: PM25Estimator,
+    usual: list[float],
+    shift: float,
+    scale: float,
+    factors: tuple[float, float],
+    size: float,
+    seed: int,
+) -> None:
+    """Whatever numbers a reference may hold, for photos like none before, by day and by night."""
+    entry = {
+        "camera": "balcony",
+        "content_hash": "a",
+        "feature_set": "f",
+        "quantiles": {LN_PM25: sorted(usual)},
+        "shift": shift,
+        "scale": scale,
+        "n": 12,
+        "interval_factors": factors,
+    }
+    knowing = estimator.with_camera(reference_from(entry))
+    rng = np.random.default_rng(seed)
+    X = rng.normal(scale=size, size=(40, len(estimator.names)))
+    X[rng.random(X.shape) < 0.2] = np.nan
+    cameras = ["balcony"] * 20 + [None] * 20
+    found = knowing.estimate(X, cameras)
+    assert np.isfinite(found.pm25).all() and np.isfinite(found.quantiles).all()
+    assert np.isfinite(found.epistemic).all() and np.isfinite(found.aleatoric).all()
+    assert (np.diff(found.quantiles, axis=1) >= 0.0).all()
+    assert ((found.confidence >= 0.0) & (found.confidence <= 1.0)).all()
+    for level in (0.5, 0.8, 0.9, 0.95):
+        lower, upper = found.interval(level)
+        assert ((lower <= found.pm25) & (found.pm25 <= upper)).all()
+    alone = knowing.estimate(X[7:8], cameras[7:8])
+    np.testing.assert_allclose(alone.quantiles[0], found.quantiles[7], rtol=1e-9)
+    strangers = estimator.estimate(X[20:], cameras[20:])
+    np.testing.assert_allclose(strangers.pm25, found.pm25[20:], rtol=1e-9)
 
 
 def test_the_scores_of_a_split_that_the_data_do_not_have_are_passed_over(
