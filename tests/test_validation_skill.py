@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics
 
+from features.errors import DataSetError
 from tests.drawn_answers import answers, forecasts
 from training.held_out import HeldOutAnswers
 from training.validation.bootstrap import Resampling
@@ -135,11 +136,11 @@ def test_a_session_is_aligned_as_a_photo_is() -> None:
 def test_answers_of_other_data_are_refused() -> None:
     record = forecasts(12)
     twice = record.of(np.array([0, 0, 1]))
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(DataSetError, match="stands twice"):
         aligned(record, twice)
-    with pytest.raises(ValueError, match="stands twice"):
+    with pytest.raises(DataSetError, match="stands twice"):
         aligned(twice, record)
-    with pytest.raises(ValueError, match="two labels"):
+    with pytest.raises(DataSetError, match="two labels"):
         aligned(record, forecasts(12, seed=1))
 
 

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from features.errors import DataSetError
 from training.held_out import HeldOutAnswers
 from training.table import WITHOUT_PHOTO
 from training.validation.bootstrap import Resampling
@@ -61,17 +62,17 @@ def skill(
 def aligned(one: HeldOutAnswers, other: HeldOutAnswers) -> tuple[HeldOutAnswers, HeldOutAnswers]:
     """The photos that both hold, in the order of `one`; a photo is its site, session and file.
 
-    Raises ValueError where a photo stands twice, or where both give it another label.
+    Raises DataSetError where a photo stands twice, or where both give it another label.
     """
     mine, theirs = _keys(one), _keys(other)
     place = {key: row for row, key in enumerate(theirs)}
     if len(place) < len(theirs) or len(set(mine)) < len(mine):
-        raise ValueError("A photo stands twice among the answers; they cannot be aligned.")
+        raise _unlike("A photo stands twice among the answers; they cannot be aligned.")
     rows = np.array([row for row, key in enumerate(mine) if key in place], dtype=np.int64)
     matches = np.array([place[mine[int(row)]] for row in rows], dtype=np.int64)
     ours, matched = one.of(rows), other.of(matches)
     if not np.allclose(ours.pm25, matched.pm25, rtol=1e-4, atol=1e-4):
-        raise ValueError("The same photo has two labels; these answers are of different data.")
+        raise _unlike("The same photo has two labels; these answers are of different data.")
     return ours, matched
 
 
@@ -101,6 +102,11 @@ def _compared(answers: HeldOutAnswers, reference: Array, resampling: Resampling)
             "difference_interval": intervals[f"{name} difference"],
         }
     return block
+
+
+def _unlike(detail: str) -> DataSetError:
+    how_to_fix = "Name the folder of one whole training run; `make train` leaves one."
+    return DataSetError("unlike_held_out_answers", detail, how_to_fix)
 
 
 def _keys(answers: HeldOutAnswers) -> list[tuple[str, str, str]]:
