@@ -163,7 +163,7 @@ def test_a_reference_that_is_not_used_is_not_named(
 @given(
     usual=st.lists(st.floats(-12.0, 12.0), min_size=3, max_size=3),
     shift=st.floats(-12.0, 12.0),
-    scale=st.floats(0.0, 20.0),
+    scale=st.floats(0.0, 10.0),
     factors=st.tuples(st.floats(0.01, 100.0), st.floats(0.01, 100.0)),
     size=st.sampled_from([1.0, 10.0]),
     seed=st.integers(0, 999),
