@@ -27,8 +27,9 @@ from handlers.conformal import CENTRAL_LEVELS, QUANTILE_LEVELS, ConformalTable
 NORMAL_SPAN = 3.29
 # Among a reference's quantiles: those of ln PM2.5 as the models for new places estimate it.
 LN_PM25 = "ln_pm25"
-# What no camera needs, and with what PM2.5 stays a number: e¹² ug m-3 is no air.
-LARGEST_SHIFT, LARGEST_SCALE, LARGEST_FACTOR, LARGEST_NUMBER = 12.0, 20.0, 100.0, 1e300
+# What no camera needs, and with what PM2.5 stays a number: e¹² ug m-3 is no air, and the largest
+# scale of 4,000 drawn calibrations was 4.2.
+LARGEST_SHIFT, LARGEST_SCALE, LARGEST_FACTOR, LARGEST_NUMBER = 12.0, 10.0, 100.0, 1e300
 _NORMAL_QUANTILES = np.array([NormalDist().inv_cdf(level) for level in QUANTILE_LEVELS])
 
 
