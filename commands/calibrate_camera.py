@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from features.errors import PM25Error
 from lifecycle.production import production_archive
 
 
@@ -32,6 +33,9 @@ def calibrate_camera(
     from training import new_camera
     from training.dataset import read_dataset
 
+    folder = cameras or Path(os.environ.get(FOLDER) or "cameras")
+    if folder.exists() and not folder.is_dir():
+        raise PM25Error("no_place", f"{folder} is no folder.", "Name a folder: --cameras DIR.")
     console = Console(stderr=True)
     made = new_camera.calibrate_camera(
         archive or production_archive(),
@@ -40,7 +44,6 @@ def calibrate_camera(
         progress=lambda answers, total: track(answers, "asking", total=total, console=console),
     )
     reference = made.reference
-    folder = cameras or Path(os.environ.get(FOLDER) or "cameras")
     path = write_reference(reference, folder)
     below, above = reference.interval_factors
     print(

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from commands.output_file import check_place
+from commands.output_file import check_place, write_whole
 from features.errors import PM25Error
 from lifecycle.production import production_archive
 
@@ -60,7 +60,7 @@ def evaluate(
     text = json.dumps(scores, indent=2, allow_nan=False)
     print(text)  # before the file: what took minutes to score is not lost to a full disk
     if json_file is not None:
-        json_file.write_text(text + "\n", encoding="utf-8")
+        write_whole(json_file, text + "\n")
     if scores["n_seen_in_training"]:
         typer.echo(
             f"{scores['n_seen_in_training']} of {scores['n_photos']} photos were in the training "

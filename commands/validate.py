@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from commands.output_file import check_place
+from commands.output_file import check_place, write_whole
 
 
 def validate(
@@ -44,8 +44,8 @@ def validate(
     if thumbnails is not None:
         small = pictures.thumbnails(thumbnails, pictures.worst_files(report))
     verdict = judge(report, before)
-    json_file.write_text(report_json(report), encoding="utf-8")
-    html.write_text(report_html(report, verdict, small), encoding="utf-8")
+    write_whole(json_file, report_json(report))
+    write_whole(html, report_html(report, verdict, small))
     for check in verdict.checks:
         found = check.detail or f"measured {measured(check)}"
         print(f"{'met   ' if check.passed else 'missed'}  {check.name}: {found}; {check.limit}")
