@@ -80,8 +80,8 @@ def _case(
     lessons: list[tuple[Lesson, FittedModels]] = []
     calibrations: list[tuple[Any, Any]] = []
 
-    def caught_stack(lesson: Lesson, seed: int) -> FittedModels:
-        lessons.append((lesson, fit_stack(lesson, seed)))
+    def caught_stack(lesson: Lesson, seed: int, n_folds: int) -> FittedModels:
+        lessons.append((lesson, fit_stack(lesson, seed, n_folds)))
         return lessons[-1][1]
 
     def caught_conformal(*arguments: Any, **named: Any) -> ConformalTable:

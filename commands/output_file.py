@@ -15,7 +15,13 @@ def check_place(option: str, file: Path) -> None:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Put `text` into `file` in one step: on a full disk the file of before stays as it was."""
+    """Put `text` into `file` in one step: on a full disk the file of before stays as it was.
+
+    What is no file (a device, a pipe) is written to and stays what it is.
+    """
+    if file.exists() and not file.is_file():
+        file.write_text(text, encoding="utf-8")
+        return
     unfinished = file.with_name(f".{file.name}.part")
     try:
         unfinished.write_text(text, encoding="utf-8")

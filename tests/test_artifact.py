@@ -51,7 +51,7 @@ def test_it_holds_what_it_says_and_nothing_else(fitted_artifact: Path) -> None:
     places += ["fixed_view_night"] if (fitted_artifact / "fixed_view_night").is_dir() else []
     models = {f"{place}/{name}" for place in places for name in MODELS}
     assert held == models | {
-        *("cameras.json", "statistics.json", "schema.json", "training_photos.txt"),
+        *("cameras.json", "domain.json", "statistics.json", "schema.json", "training_photos.txt"),
         *("scores.json", "model_card.md", "golden/vectors.json"),
         *("golden/scene_12.png", "golden/scene_120.png", "golden/scene.jpg"),
     }
