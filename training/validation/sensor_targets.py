@@ -34,6 +34,7 @@ LARGEST_SD, LARGEST_CV = 5.0, 0.30  # [ug m-3], [1] of precision: either is enou
 COMPLETE_HOURS = 18  # 75 % of a day
 ENOUGH_DAYS = 30
 LEAST_DAYS = 3  # that have a line
+LEAST_SPREAD = 1e-6  # [ug m-3]; labels closer than that are equal to every monitor
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +107,8 @@ def day_record(days: SiteDays, rows: NDArray[np.bool_]) -> dict[str, object]:
     met                          {slope, intercept, r2, rmse_or_nrmse, all}: true, false, or None
                                  where the figure is not defined
 
-    Line and R² are None below 3 days or with equal labels; R² also with equal estimates.
+    Line and R² are None below 3 days or with labels within 1e-6 ug m-3; R² also where all estimates
+    are.
     """
     y, e = days.pm25[rows], days.estimate[rows]
     n = len(y)
@@ -136,13 +138,13 @@ def day_record(days: SiteDays, rows: NDArray[np.bool_]) -> dict[str, object]:
 
 def _line(y: Array, e: Array) -> tuple[float | None, float | None, float | None]:
     """Slope, intercept and squared correlation of the least-squares line of e on y."""
-    if len(y) < LEAST_DAYS or y.min() == y.max():
+    if len(y) < LEAST_DAYS or np.ptp(y) < LEAST_SPREAD:
         return None, None, None
     # As shares of the labels' range, so that no square vanishes.
     scale = float(y.max() - y.min())
     z, f = (y - y.mean()) / scale, (e - e.mean()) / scale
     slope = float(z @ f) / float(z @ z)
-    varied = e.min() < e.max()
+    varied = np.ptp(e) >= LEAST_SPREAD
     r2 = min(1.0, float(z @ f) ** 2 / (float(z @ z) * float(f @ f))) if varied else None
     return slope, float(e.mean() - slope * y.mean()), r2
 
