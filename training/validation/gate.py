@@ -22,7 +22,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -98,10 +98,6 @@ class Verdict:
     @property
     def failed(self) -> tuple[Check, ...]:
         return tuple(check for check in self.checks if not check.passed)
-
-    def as_json(self) -> dict[str, Any]:
-        """`{"passed", "checks": [{name, passed, measured, limit, guards, …}]}`, JSON-able."""
-        return {"passed": self.passed, "checks": [asdict(check) for check in self.checks]}
 
 
 def judge(
