@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -98,8 +99,13 @@ def other_code(folder: Path, changes: dict[str, tuple[str, str]]) -> Path:
 
 
 def free_port() -> int:
-    """An inference port whose whole family of ports is free."""
-    for port in range(18480, 28000, 100):
+    """An inference port whose whole family of ports is free.
+
+    Where the search begins depends on the process: two suites at once do not meet.
+    """
+    ports_to_try = [*range(18480, 28000, 100)]
+    first = os.getpid() % len(ports_to_try)
+    for port in ports_to_try[first:] + ports_to_try[:first]:
         try:
             ports.check_ports(port)
         except ServerError:
