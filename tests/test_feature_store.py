@@ -131,7 +131,7 @@ def test_migrations_run_once_and_together_with_their_record(
             assert key in store.get_many([key], "set")
             tables = {
                 name
-                for (name,) in store._connection.execute(
+                for (name,) in store.connection.execute(
                     "SELECT name FROM sqlite_master WHERE type = 'table'"
                 )
             }
@@ -193,5 +193,5 @@ def test_what_put_has_returned_from_survives_a_kill(tmp_path: Path) -> None:
         assert len(readings) == len(announced) >= 120
         for n in announced:
             np.testing.assert_array_equal(readings[PhotoKey(str(n), "")].values, np.full(300, n))
-        (verdict,) = store._connection.execute("PRAGMA integrity_check").fetchone()
+        (verdict,) = store.connection.execute("PRAGMA integrity_check").fetchone()
         assert verdict == "ok"
