@@ -68,7 +68,7 @@ def _answer_row(predictor: Predictor, row: Mapping[str, Any], context: Any, inde
     request_id = context.get_request_id(index)
     if headers.get("explain", "").lower() == "true":
         answered = no_explanations(request_id)
-    elif headers.get("describe", "").lower() == "true" and not row:
+    elif headers.get("describe", "").lower() == "true" and not any(row.values()):
         answered = description(predictor)
     else:
         content_type = headers.get("content-type", "").lower()

@@ -26,6 +26,7 @@ from handlers.applicability import Applicability, TrainingStatistics, applicabil
 from handlers.artifact import Manifest, verify
 from handlers.camera import CameraReference
 from handlers.camera_folder import CameraFolder
+from handlers.circumstances import Circumstances, circumstances_of
 from handlers.content_hash import running_content_hash
 from handlers.estimator import LEVEL, Estimates, PM25Estimator
 from handlers.golden import check_golden
@@ -135,7 +136,8 @@ class Predictor:
         given = parse_metadata(metadata or {})
         with timings.stage("decode"):
             photo = decode_photo(data)
-        given = _completed_from_exif(given, photo)
+        circumstances = circumstances_of(given, photo)
+        given = circumstances.metadata
         with timings.stage("features"):
             features, verdict = self.features(photo, given, min_side=min_side)
         with timings.stage("models"):
@@ -153,7 +155,7 @@ class Predictor:
             judged = replace(judged, warnings=(*judged.warnings, ignored))
         reference = estimator.cameras.get(given.camera or "")
         known = reference if estimator.knows(given.camera) else None
-        answer = self._as_json(estimates, verdict, judged, known)
+        answer = self._as_json(estimates, verdict, judged, known, circumstances)
         if "quantiles" in include:
             answer["quantiles"] = estimates.quantiles[0, 1:-1].tolist()
         if "features" in include:
@@ -168,6 +170,7 @@ class Predictor:
         verdict: ImageValidationResult,
         judged: Applicability,
         reference: CameraReference | None,
+        circumstances: Circumstances,
     ) -> dict[str, object]:
         pm25 = float(estimates.pm25[0])
         epistemic, aleatoric = float(estimates.epistemic[0]), float(estimates.aleatoric[0])
@@ -195,6 +198,7 @@ class Predictor:
                 "n": reference.n,
                 "version": self.manifest.version,
             },
+            "metadata_used": circumstances.as_json(),
             "model_version": self.manifest.version,
             "dataset_hash": self.manifest.dataset_hash,
             "feature_set": self.manifest.feature_set,
@@ -205,15 +209,6 @@ def _interval(estimates: Estimates, level: float) -> dict[str, float]:
     """The central interval of the one photo [ug m-3], as the answer gives it."""
     lower, upper = estimates.interval(level)
     return {"level": level, "lower": float(lower[0]), "upper": float(upper[0])}
-
-
-def _completed_from_exif(metadata: PhotoMetadata, photo: Photo) -> PhotoMetadata:
-    """What the request leaves out and the file knows: time and place, each as a whole."""
-    if metadata.captured_at is None and photo.captured_at is not None:
-        metadata = replace(metadata, captured_at=photo.captured_at)
-    if metadata.lat is None and photo.lat is not None:
-        metadata = replace(metadata, lat=photo.lat, lon=photo.lon)
-    return metadata
 
 
 def _refusal(verdict: ImageValidationResult) -> PhotoError:

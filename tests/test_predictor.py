@@ -21,7 +21,7 @@ from training.dataset import DataSet
 ANSWER = {
     *("pm25_estimate", "uncertainty", "uncertainty_parts", "interval", "intervals", "confidence"),
     *("air_quality", "quality", "applicability", "camera_reference"),
-    *("model_version", "dataset_hash", "feature_set"),
+    *("metadata_used", "model_version", "dataset_hash", "feature_set"),
 }
 NOON = {"captured_at": "2025-03-01T12:00:00-05:00", "lat": 6.25, "lon": -75.57}
 SMALL = 300  # [px] below the photos' 384
@@ -129,6 +129,11 @@ def test_time_and_place_come_from_exif_where_the_request_is_silent(
     from_exif, from_request = ask(predictor, tagged), ask(predictor, data, **NOON)
     assert "unknown_sun" not in codes(from_exif["applicability"]["warnings"])
     assert from_exif["pm25_estimate"] == pytest.approx(from_request["pm25_estimate"], rel=1e-6)
+    for answer, source in ((from_exif, "exif"), (from_request, "request")):
+        assert answer["metadata_used"] == {
+            "captured_at": {"value": NOON["captured_at"], "source": source},
+            "place": {"lat": 6.2, "lon": -75.6, "source": source},
+        }
 
 
 def test_what_the_request_says_goes_before_exif(predictor: Predictor, data: bytes) -> None:

@@ -227,12 +227,14 @@ def test_one_bad_item_of_a_batch_fails_alone(entry: Any) -> None:
 
 
 def test_explain_and_describe_headers_change_nothing_for_their_neighbours(entry: Any) -> None:
-    rows = [{"body": b"clear"}, {"body": b"clear"}, {"body": b"clear"}, {}]
-    context = Context({"explain": "True"}, {"describe": "True"}, {}, {"describe": "True"})
+    describe = {"describe": "True"}
+    rows = [{"body": b"clear"}, {"body": b"clear"}, {"body": b"clear"}, {}, {"body": bytearray()}]
+    context = Context({"explain": "True"}, describe, {}, describe, describe)
     entry(None, context)
     replies = [json.loads(body) for body in entry(rows, context)]
-    assert list(context.status.values()) == [404, 200, 200, 200]
+    assert list(context.status.values()) == [404, 200, 200, 200, 200]
     assert replies[1]["pm25_estimate"] == replies[2]["pm25_estimate"] == 17.5
+    assert replies[3] == replies[4]  # asked by the management API, and by a request without a body
     assert replies[3]["model_version"] == "1.2.3"
 
 
