@@ -120,9 +120,14 @@ def _time(value: object) -> datetime:
         raise MetadataError(
             "invalid_time", f"captured_at is {_shown(value)}, no time.", allowed
         ) from None
-    if time.utcoffset() is None:
+    offset = time.utcoffset()
+    if offset is None:
         raise MetadataError(
             "invalid_time", f"captured_at is {_shown(value)}, without an offset from UTC.", allowed
+        )
+    if offset % timedelta(minutes=1):  # Python reads such offsets, RFC 3339 does not
+        raise MetadataError(
+            "invalid_time", f"captured_at is {_shown(value)}, its offset has seconds.", allowed
         )
     latest = datetime.now(UTC) + timedelta(days=1)  # clocks of phones run ahead, but not by more
     if not EARLIEST <= time <= latest:

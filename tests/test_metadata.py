@@ -133,6 +133,7 @@ def test_times_with_an_offset_are_read(moment: datetime, zone: timezone) -> None
     "value",
     [
         "2025-03-01T08:30:00",  # no offset
+        "2025-03-01T08:30:00+05:30:15",
         "2025-03-01",
         "01/03/2025 08:30",
         "1989-12-31T23:59:59+00:00",
