@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from commands.calibrate_camera import calibrate_camera
+from commands.data import data
 from commands.evaluate import evaluate
 from commands.package import package
 from commands.predict import predict
@@ -29,6 +30,7 @@ for command in (
     *(predict, serve, stop, register),
 ):
     cli.command()(command)
+cli.add_typer(data, name="data")
 
 
 def app() -> None:

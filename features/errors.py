@@ -7,6 +7,7 @@
     ├── DataSetError              a data set folder breaks its contract
     ├── ArtifactError             an archive is damaged or does not fit this code
     ├── ServerError               TorchServe cannot be started or does not answer
+    ├── GroundTruthError          a source of PM2.5 does not answer usefully  (training)
     └── FeatureStoreError         the feature store's file cannot be used (training)
 
 Each carries a `code` for programs, a `detail` and a `how_to_fix` for people.

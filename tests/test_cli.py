@@ -21,7 +21,7 @@ from training import archive, dataset, evaluate, run
 
 COMMANDS = [
     *("train", "evaluate", "validate", "calibrate-camera", "package"),
-    *("predict", "serve", "stop", "register"),
+    *("predict", "serve", "stop", "register", "data"),
 ]
 Pm25 = Callable[..., tuple[int, str, str]]
 
@@ -57,9 +57,11 @@ def test_help_lists_the_commands_that_there_are() -> None:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_and_option_is_explained(command: str) -> None:
     group: Any = get_command(cli)
-    assert group.commands[command].help
-    for parameter in group.commands[command].params:
-        assert parameter.name == "help" or parameter.help, parameter.name
+    found = group.commands[command]
+    for each in (found, *getattr(found, "commands", {}).values()):
+        assert each.help, each.name
+        for parameter in each.params:
+            assert parameter.name == "help" or parameter.help, parameter.name
     assert CliRunner().invoke(cli, [command, "--help"]).exit_code == 0
 
 

@@ -17,10 +17,9 @@ from scipy import stats
 from sklearn.metrics.pairwise import haversine_distances
 
 from tests.drawn_answers import NOON, answers
+from training.great_circle import EARTH_RADIUS, haversine
 from training.held_out import HeldOutAnswers
 from training.validation.spatial import (
-    EARTH_RADIUS,
-    haversine,
     inverse_distances,
     morans_i,
     morans_i_test,

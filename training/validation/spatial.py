@@ -25,12 +25,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from training.great_circle import haversine
 from training.held_out import HeldOutAnswers
 from training.validation.moments import seconds
 
 Array = NDArray[np.float64]
 
-EARTH_RADIUS = 6371.0088  # [km] mean radius of WGS 84
 NEAREST = 1.0  # [km]: two places closer than this count as this far apart
 LEAST_PLACES = 4  # with three, six orders are all there is: no p could be below 1/6
 SIGNIFICANCE = 0.05
@@ -52,17 +52,6 @@ def spatial_consistency(
         "same_hour": same_hour_morans_i(answers, permutations=permutations, seed=seed),
         "neighbours": neighbour_agreement(answers),
     }
-
-
-def haversine(lat: Array, lon: Array, other_lat: Array, other_lon: Array) -> Array:
-    """Great-circle distance [km] on a sphere, of points in [deg] that broadcast together.
-
-    d = 2 R asin √(sin²(Δφ/2) + cos φ₁ cos φ₂ sin²(Δλ/2)); within 0.6 % of the ellipsoid's.
-    """
-    a, b = np.radians(lat), np.radians(other_lat)
-    half_lat, half_lon = (a - b) / 2, np.radians(lon - other_lon) / 2
-    square = np.sin(half_lat) ** 2 + np.cos(a) * np.cos(b) * np.sin(half_lon) ** 2
-    return np.asarray(2 * EARTH_RADIUS * np.arcsin(np.sqrt(np.minimum(square, 1.0))))
 
 
 def inverse_distances(lat: Array, lon: Array) -> Array:
