@@ -1,10 +1,14 @@
-"""`pm25 data`: make a data set."""
+"""`pm25 data`: make data sets, and keep versions of them."""
 
 from __future__ import annotations
 
 import typer
 
 from commands.data_pair import pair
+from commands.data_versions import diff, list_versions, pull, register, show, verify
 
-data = typer.Typer(no_args_is_help=True, help="Make a data set.")
+data = typer.Typer(no_args_is_help=True, help="Make data sets, and keep versions of them.")
 data.command()(pair)
+data.command("list")(list_versions)
+for command in (register, show, diff, verify, pull):
+    data.command()(command)

@@ -5,6 +5,7 @@
     ├── PhotoError                the bytes are not a usable photo    (HTTP 400, 413, 415, 422)
     ├── MetadataError             time, place, camera or weather is not valid (HTTP 422)
     ├── DataSetError              a data set folder breaks its contract
+    ├── DataStoreError            where versions of data sets lie cannot be used, or is damaged
     ├── ArtifactError             an archive is damaged or does not fit this code
     ├── ServerError               TorchServe cannot be started or does not answer
     ├── GroundTruthError          a source of PM2.5 does not answer usefully  (training)
@@ -49,6 +50,10 @@ class MetadataError(PM25Error):
 
 
 class DataSetError(PM25Error):
+    pass
+
+
+class DataStoreError(PM25Error):
     pass
 
 

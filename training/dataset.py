@@ -30,13 +30,13 @@ import math
 import tomllib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from features.errors import DataSetError, MetadataError
 from features.metadata import ALLOWED_FIELDS, PhotoMetadata, parse_metadata
+from training.file_hashes import FileHashes
 
 DEFAULT_MIN_SIDE = 512  # [px]
 QUALITY_CODES = ("A", "B", "C")
@@ -47,7 +47,6 @@ REQUIRED_COLUMNS = (
     *("pm25", "pm25_quality", "pm25_as_published", "temperature_c", "relative_humidity_pct"),
     *("pressure_hpa", "wind_speed_ms", "wind_direction_deg", "rain_mm", "boundary_layer_height_m"),
 )
-_HASHING_THREADS = 4  # SHA-256 and reading release the GIL; more only wait for the disk
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,8 @@ class DataSet:
     duplicates: tuple[tuple[str, ...], ...]
 
 
-def read_dataset(folder: Path) -> DataSet:
-    """Read and check the data set in `folder`, photos hashed.
+def read_dataset(folder: Path, hashes: FileHashes | None = None) -> DataSet:
+    """Read and check the data set in `folder`, photos hashed; `hashes` may know some already.
 
     Raises DataSetError with every problem found (the first 20 written out): where it is, what
     stands there, what is allowed. Its code is that of the first problem.
@@ -105,7 +104,7 @@ def read_dataset(folder: Path) -> DataSet:
     card = _read_card(folder, problems)
     rows = _read_rows(folder.resolve(), card.get("min_side", DEFAULT_MIN_SIDE), problems)
     if not problems:
-        rows = _with_hashes(rows, problems)
+        rows = _with_hashes(rows, hashes or FileHashes(), problems)
     if problems:
         raise _data_set_error(folder, problems)
     return DataSet(
@@ -316,17 +315,16 @@ def _read_lines(folder: Path, problems: list[_Problem]) -> list[_Line]:
     return lines
 
 
-def _with_hashes(rows: list[LabelledPhoto], problems: list[_Problem]) -> list[LabelledPhoto]:
-    def hashed(row: LabelledPhoto) -> LabelledPhoto:
-        try:
-            with row.path.open("rb") as photo:
-                return replace(row, sha256=hashlib.file_digest(photo, "sha256").hexdigest())
-        except OSError as error:
-            problems.append(_Problem("file_unreadable", row.file, str(error), "a readable file"))
-            return row
-
-    with ThreadPoolExecutor(_HASHING_THREADS) as threads:
-        return list(threads.map(hashed, rows))
+def _with_hashes(
+    rows: list[LabelledPhoto], hashes: FileHashes, problems: list[_Problem]
+) -> list[LabelledPhoto]:
+    hashed = []
+    for row, sha256 in zip(rows, hashes.of(row.path for row in rows), strict=True):
+        if isinstance(sha256, OSError):
+            problems.append(_Problem("file_unreadable", row.file, str(sha256), "a readable file"))
+        else:
+            hashed.append(replace(row, sha256=sha256))
+    return hashed
 
 
 def _duplicates(rows: Iterable[LabelledPhoto]) -> tuple[tuple[str, ...], ...]:
