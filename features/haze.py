@@ -192,13 +192,8 @@ FAMILY = FeatureFamily(
 
 def haze_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
     """The features of FAMILY for one photo; nan where a band has too few cells."""
-    # Everything is about the ground: rows of cells above the highest of it are left out.
-    top = int((geometry.zones >= FAR_ZONE).any(axis=1).argmax())
-    zones = geometry.zones[top:]
-    darkest = darkest_channels(light, geometry, top)
-    dark = cv2.min(cv2.min(darkest[0], darkest[1]), darkest[2])
-    airlight = airlight_of(light, geometry, dark)
-    transmission = transmission_of(darkest, airlight, light.quarter[top:], zones)
+    dark, airlight, transmission = _seen_through(light, geometry)
+    zones = geometry.zones[-len(dark) :]
 
     of_dark = _by_region(dark.astype(np.uint16), zones, len(_LINEAR))
     of_t = _by_region(np.rint(transmission * (_LEVELS - 1)).astype(np.uint16), zones, _LEVELS)
@@ -228,6 +223,32 @@ def haze_features(light: Light, geometry: PictureGeometry) -> dict[str, float]:
         difference = values[f"far_{quantity}"] - values[f"near_{quantity}"]
         values[f"far_near_{quantity.removesuffix('_mean')}_difference"] = difference
     return {name: values[name] for name in FAMILY.names}
+
+
+def transmission_map(light: Light, geometry: PictureGeometry) -> NDArray[np.float64]:
+    """(H // 4, W // 4) transmission of the ground [0..1], the very one that the features are read
+    from; nan in the sky.
+    """
+    _, _, transmission = _seen_through(light, geometry)
+    whole = np.full(geometry.zones.shape, np.nan)
+    whole[-len(transmission) :] = transmission
+    whole[geometry.zones < FAR_ZONE] = np.nan
+    return whole
+
+
+def _seen_through(
+    light: Light, geometry: PictureGeometry
+) -> tuple[NDArray[np.uint8], NDArray[np.float64], NDArray[np.float64]]:
+    """Dark channel (h, w), airlight (3,) and transmission (h, w), at quarter size.
+
+    All are about the ground: rows of cells above the highest of it are left out.
+    """
+    top = int((geometry.zones >= FAR_ZONE).any(axis=1).argmax())
+    darkest = darkest_channels(light, geometry, top)
+    dark = np.asarray(cv2.min(cv2.min(darkest[0], darkest[1]), darkest[2]), dtype=np.uint8)
+    airlight = airlight_of(light, geometry, dark)
+    transmission = transmission_of(darkest, airlight, light.quarter[top:], geometry.zones[top:])
+    return dark, airlight, transmission
 
 
 def darkest_channels(

@@ -28,6 +28,7 @@ from torch import nn
 from torch.nn import functional
 
 from features.errors import ArtifactError
+from handlers.aumann_shapley import mean_slope
 
 __all__ = ["BayesianLinear", "BayesianNeuralNetwork", "BayesianPrediction"]
 
@@ -170,6 +171,16 @@ class BayesianNeuralNetwork(nn.Module):
             self.target_mean + scale * mean, scale * epistemic, scale * aleatoric
         )
 
+    def contributions(self, x: FloatArray, usual: FloatArray) -> FloatArray:
+        """What each feature of row x (k,) adds to the mean of `usual` (k,) [ln ug m-3]: the
+        Aumann–Shapley values (handlers/aumann_shapley.py), averaged over the draws.
+
+        Raises RuntimeError when nothing was drawn yet.
+        """
+        if self._draws is None:
+            raise RuntimeError("call draw() before contributions()")
+        return self.target_sd * self._draws.steepness(x, usual) * (x - usual)
+
     def save(self, path: Path) -> None:
         """Write safetensors: posterior, target scale, dropout; same network, same bytes."""
         settings = {
@@ -237,6 +248,12 @@ class _Draws:
         lowest, highest = LOG_VARIANCE_RANGE
         # Two calls of half the time that np.clip takes for so few numbers.
         return means, np.minimum(np.maximum(log_variances, lowest), highest)
+
+    def steepness(self, x: FloatArray, usual: FloatArray) -> FloatArray:
+        """(k,) mean slope of the draws' mean output between the rows `usual` (k,) and x (k,)."""
+        before, after = np.stack([usual, x]) @ self.hidden_weight + self.hidden_bias
+        of_means = self.head_weight[0].ravel() / len(self.head_weight[0])
+        return np.asarray(self.hidden_weight @ (mean_slope(before, after) * of_means))
 
 
 def _gaussian(

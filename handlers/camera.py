@@ -30,6 +30,7 @@ LN_PM25 = "ln_pm25"
 # What no camera needs, and with what PM2.5 stays a number: e¹² ug m-3 is no air, and the largest
 # scale of 4,000 drawn calibrations was 4.2.
 LARGEST_SHIFT, LARGEST_SCALE, LARGEST_FACTOR, LARGEST_NUMBER = 12.0, 10.0, 100.0, 1e300
+_NOT_HELD = (0.0, 0.0, 0.0)
 _NORMAL_QUANTILES = np.array([NormalDist().inv_cdf(level) for level in QUANTILE_LEVELS])
 
 
@@ -73,13 +74,20 @@ class CameraReference:
         x → (x − q50) / ((q95 − q05) / 3.29), a robust standard score; features that the reference
         does not hold (sun, weather) stay as they are.
         """
-        result = X.copy()
-        for column, name in enumerate(names):
-            if name in self.quantiles:
-                low, middle, high = self.quantiles[name]
-                spread = (high - low) / NORMAL_SPAN or 1.0
-                result[:, column] = (X[:, column] - middle) / spread
-        return result
+        middle, spread = self._usual(names)
+        return np.asarray((X - middle) / spread)
+
+    def absolute(self, relative: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
+        """Rows (n, F) of features `names` in their own units, from what `relative` made of them."""
+        middle, spread = self._usual(names)
+        return np.asarray(middle + spread * relative)
+
+    def _usual(self, names: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(F,) middle and spread of the features `names`; 0 and 1 for those it does not hold."""
+        low, middle, high = np.array([self.quantiles.get(name, _NOT_HELD) for name in names]).T
+        spread = (high - low) / NORMAL_SPAN
+        spread[spread == 0.0] = 1.0
+        return middle, spread
 
     def applied(
         self, mu: NDArray[np.float64], distances: NDArray[np.float64], night: NDArray[np.bool_]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import lightgbm
@@ -22,6 +23,7 @@ from features.errors import ArtifactError
 from handlers.boosted_trees import BoostedTrees
 from handlers.perceptron import Perceptron
 from handlers.physics import PhysicsPath
+from handlers.tree_shapley import LeafPaths
 
 __all__ = ["MEMBERS", "EnsemblePrediction", "PM25EnsembleModel", "Stack"]
 
@@ -88,6 +90,27 @@ class PM25EnsembleModel:
             ]
         ).astype(np.float64)
         return EnsemblePrediction(self.stack.predict(members), members, members.std(axis=1))
+
+    @cached_property
+    def _paths(self) -> tuple[LeafPaths, LeafPaths]:
+        """Of both kinds of trees; made when an answer is first explained."""
+        return LeafPaths.of(self.xgboost_trees), LeafPaths.of(self.lightgbm_trees)
+
+    def contributions(self, x: FloatArray, usual: FloatArray, bayesian: FloatArray) -> FloatArray:
+        """What each feature of row x (k,) adds, through each of MEMBERS, to the stack's estimate of
+        the row `usual` (k,); (5, k) [ln ug m-3]. `bayesian` (k,): those of the Bayesian network.
+        """
+        of_xgboost, of_lightgbm = self._paths
+        members = np.stack(
+            [
+                of_xgboost.contributions(x, usual),
+                of_lightgbm.contributions(x, usual),
+                self.mlp.contributions(x, usual),
+                bayesian,
+                self.physics.contributions(x, usual),
+            ]
+        )
+        return np.asarray(members * np.array(self.stack.coefficients)[:, np.newaxis])
 
     def save(self, folder: Path) -> None:
         """Write a file for each member and stack.json; same model, same bytes."""

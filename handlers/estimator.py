@@ -66,6 +66,25 @@ class Estimates:
 
 
 @dataclass(frozen=True)
+class Situation:
+    """How a photo is judged: by which set of models, and against which reference.
+
+    name       new_place, fixed_view or fixed_view_night
+    reference  the camera's, of training or made later; None for an unknown camera
+    """
+
+    name: str
+    expert: Expert
+    reference: CameraReference | None
+
+    def seen(self, X: NDArray[np.float64], names: Sequence[str]) -> NDArray[np.float64]:
+        """Rows X (n, F) of features `names` as the models take them."""
+        if self.reference is None or self.name == "new_place":
+            return X
+        return self.reference.relative(X, names)
+
+
+@dataclass(frozen=True)
 class PM25Estimator:
     """The fitted models of one archive.
 
@@ -89,6 +108,15 @@ class PM25Estimator:
         """These models, and one camera more that they know."""
         return replace(self, cameras={**self.cameras, reference.camera: reference})
 
+    def situation(self, camera: str | None, *, by_night: bool) -> Situation:
+        """The models for a photo of `camera`, None for unknown, by day or by night."""
+        reference = self.cameras.get(camera or "")
+        if self.fixed_view is None or reference is None or reference.is_calibrated:
+            return Situation("new_place", self.new_place, reference)
+        if by_night and self.fixed_view_night is not None:
+            return Situation("fixed_view_night", self.fixed_view_night, reference)
+        return Situation("fixed_view", self.fixed_view, reference)
+
     def row(self, features: Mapping[str, float]) -> NDArray[np.float64]:
         """Named features as one row (1, F); a missing name is nan."""
         return as_matrix([features], self.names)
@@ -100,17 +128,11 @@ class PM25Estimator:
         night = is_night(X, self.names)
         seen_by = np.array([camera if self.knows(camera) else "" for camera in cameras])
         for name in np.unique(seen_by):
-            rows = seen_by == name
-            reference = self.cameras.get(str(name))
-            if self.fixed_view is None or reference is None or reference.is_calibrated:
-                _fill(result, rows, self.new_place, X, night, widening, reference)
-                continue
-            relative = reference.relative(X, self.names)
-            apart = rows & night & (self.fixed_view_night is not None)
-            if self.fixed_view_night is not None and apart.any():
-                _fill(result, apart, self.fixed_view_night, relative, night, widening, reference)
-            if (rows & ~apart).any():
-                _fill(result, rows & ~apart, self.fixed_view, relative, night, widening, reference)
+            for by_night in (False, True):
+                rows = (seen_by == name) & (night == by_night)
+                if rows.any():
+                    situation = self.situation(str(name), by_night=by_night)
+                    _fill(result, rows, situation, X, self.names, night, widening)
         return result
 
     def save(self, folder: Path) -> None:
@@ -153,16 +175,17 @@ def _empty(n: int) -> Estimates:
 def _fill(
     result: Estimates,
     rows: NDArray[np.bool_],
-    expert: Expert,
+    situation: Situation,
     X: NDArray[np.float64],
+    names: Sequence[str],
     night: NDArray[np.bool_],
     widening: NDArray[np.float64],
-    reference: CameraReference | None,
 ) -> None:
-    """Write the estimates [ug m-3] of `rows` (n,), judged by `expert`; X (n, F), night and widening
-    (n,) are those of all rows.
+    """Write the estimates [ug m-3] of `rows` (n,), which are in `situation`; X (n, F), night and
+    widening (n,) are those of all rows.
     """
-    judged = expert.judge(X[rows])
+    expert, reference = situation.expert, situation.reference
+    judged = expert.judge(situation.seen(X[rows], names))
     mu = judged.mu
     quantiles = expert.conformal.quantiles(mu, judged.sigma * widening[rows])
     distances, factor = np.log(quantiles) - mu[:, np.newaxis], 1.0

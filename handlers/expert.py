@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from features.pipeline import FeaturePipeline
 from handlers.bayesian import BayesianNeuralNetwork
 from handlers.conformal import ConformalTable, total_sigma
-from handlers.ensemble import PM25EnsembleModel
-from handlers.humidity import HumidityCorrection
+from handlers.ensemble import MEMBERS, PM25EnsembleModel
+from handlers.humidity import GROWTH, HumidityCorrection
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,21 @@ class Expert:
             epistemic=np.hypot(bayesian.epistemic_sd, stack.disagreement),
             aleatoric=bayesian.aleatoric_sd,
         )
+
+    def contributions(
+        self, X: NDArray[np.float64], usual: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """What each feature of row X (1, F) adds to mu of the row `usual` (1, F), through each of
+        MEMBERS and through the humidity correction; (6, F) [ln ug m-3], and sums to the difference.
+        """
+        names, columns = self.pipeline.names, self.pipeline.selected
+        x, u = self.pipeline.transform(X)[0], self.pipeline.transform(usual)[0]
+        added = np.zeros((len(MEMBERS) + 1, len(names)))
+        added[:-1, columns] = self.ensemble.contributions(x, u, self.bayesian.contributions(x, u))
+        if GROWTH in names:
+            damp, usually_damp = (self.humidity.growth(row, names)[0] for row in (X, usual))
+            added[-1, names.index(GROWTH)] = usually_damp - damp
+        return added
 
     def save(self, folder: Path) -> None:
         """Write all parts into `folder`, which is made."""

@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from features.errors import ArtifactError
+from handlers.aumann_shapley import mean_slope
 
 __all__ = ["Perceptron"]
 
@@ -40,6 +41,21 @@ class Perceptron:
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             hidden = np.tanh(hidden @ weight + bias)
         return np.asarray((hidden @ self.weights[-1] + self.biases[-1])[:, 0])
+
+    def contributions(self, x: FloatArray, usual: FloatArray) -> FloatArray:
+        """What each feature of row x (k,) adds to the answer to `usual` (k,) [ln ug m-3]: Aumann–
+        Shapley values of a network of one hidden layer, such as ours (handlers/aumann_shapley.py).
+        """
+        rows = np.stack([usual, x])
+        slopes = []
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            before, after = entering = rows @ weight + bias
+            slopes.append(mean_slope(before, after))
+            rows = np.tanh(entering)
+        steepness = self.weights[-1][:, 0]
+        for weight, slope in zip(self.weights[-2::-1], slopes[::-1], strict=True):
+            steepness = weight @ (slope * steepness)
+        return np.asarray(steepness * (x - usual))
 
     def save(self, path: Path) -> None:
         """Write safetensors `weight_0, bias_0, weight_1, …`; same weights, same bytes."""

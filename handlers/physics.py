@@ -35,6 +35,12 @@ class PhysicsPath:
         # A sum over the short axis, not BLAS: the same to the bit in a batch and alone.
         return np.asarray(self.intercept + (X * self.weights).sum(axis=1))
 
+    def contributions(self, x: FloatArray, usual: FloatArray) -> FloatArray:
+        """What each feature of row x (k,) adds to the answer to `usual` (k,) [ln ug m-3]: of a line
+        these are its Shapley values.
+        """
+        return self.weights * (x - usual)
+
     def save(self, path: Path) -> None:
         """Write as JSON; same path, same bytes."""
         content = {"weights": self.weights.tolist(), "intercept": self.intercept}

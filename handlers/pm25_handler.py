@@ -22,7 +22,7 @@ import torch  # noqa: E402
 
 from features.errors import PM25Error  # noqa: E402
 from handlers.predictor import Predictor  # noqa: E402
-from handlers.service import ANSWERED, Outcome, description, no_explanations, reply  # noqa: E402
+from handlers.service import ANSWERED, Outcome, description, reply  # noqa: E402
 
 # Counters and their label beside `version`, as infra/torchserve/metrics.yaml declares them.
 COUNTERS = {
@@ -66,13 +66,15 @@ def _answer_row(predictor: Predictor, row: Mapping[str, Any], context: Any, inde
         if isinstance(value, str)  # beside the headers stand the parts' own, as mappings
     }
     request_id = context.get_request_id(index)
-    if headers.get("explain", "").lower() == "true":
-        answered = no_explanations(request_id)
-    elif headers.get("describe", "").lower() == "true" and not any(row.values()):
+    if headers.get("describe", "").lower() == "true" and not any(row.values()):
         answered = description(predictor)
     else:
         content_type = headers.get("content-type", "").lower()
-        answered = reply(predictor, row, content_type=content_type, request_id=request_id)
+        # TorchServe's /explanations shares its batches with /predictions, and says so in a header.
+        explain = headers.get("explain", "").lower() == "true"
+        answered = reply(
+            predictor, row, content_type=content_type, request_id=request_id, explain=explain
+        )
     context.set_response_status(answered.status, idx=index)
     context.set_response_content_type(index, answered.media_type)
     for outcome in answered.outcomes:

@@ -19,6 +19,7 @@ from features.extractor import ScientificFeatureExtractor
 from features.light import light_of
 from features.metadata import PhotoMetadata, parse_metadata
 from features.meteorology import MeteorologicalFeatureExtractor
+from features.overlay import overlays_of
 from features.photo import Photo, decode_photo
 from features.quality import Finding, ImageQualityValidator, ImageValidationResult
 from handlers.air_quality_index import air_quality
@@ -28,7 +29,9 @@ from handlers.camera import CameraReference
 from handlers.camera_folder import CameraFolder
 from handlers.circumstances import Circumstances, circumstances_of
 from handlers.content_hash import running_content_hash
+from handlers.contributions import contributions
 from handlers.estimator import LEVEL, Estimates, PM25Estimator
+from handlers.explanation import explanation
 from handlers.golden import check_golden
 
 FURTHER_LEVELS = (0.5, 0.8, 0.95)
@@ -46,6 +49,19 @@ class Timings:
         start = time.perf_counter()
         yield
         self.seconds[name] = time.perf_counter() - start
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """One photo, what is known of it, and what the models say; `ignored`: of its camera."""
+
+    circumstances: Circumstances
+    photo: Photo
+    features: Mapping[str, float]
+    verdict: ImageValidationResult
+    estimator: PM25Estimator
+    ignored: Finding | None
+    estimates: Estimates
 
 
 class Predictor:
@@ -132,7 +148,39 @@ class Predictor:
         Raises PhotoError when the bytes are no photo that can be judged, MetadataError when a
         field is unknown or out of range.
         """
+        judged = self._judged(data, metadata, min_side, timings or Timings())
+        return self._answer(judged, include)
+
+    def explain(
+        self,
+        data: bytes,
+        metadata: Mapping[str, object] | None = None,
+        *,
+        include: Collection[str] = (),
+        min_side: int = SERVING_MIN_SIDE,
+        timings: Timings | None = None,
+    ) -> dict[str, object]:
+        """The answer to one photo as `answer` gives it, and its `explanation`
+        (handlers/explanation.py). Raises what `answer` raises.
+        """
         timings = timings or Timings()
+        judged = self._judged(data, metadata, min_side, timings)
+        with timings.stage("explanation"):
+            estimator, features = judged.estimator, judged.features
+            camera = judged.circumstances.metadata.camera
+            parts = contributions(estimator, estimator.row(features), camera)
+            overlays = overlays_of(light_of(judged.photo.pixels))
+            explained = explanation(parts, features, judged.photo, overlays)
+        return {**self._answer(judged, include), "explanation": explained}
+
+    def _judged(
+        self,
+        data: bytes,
+        metadata: Mapping[str, object] | None,
+        min_side: int,
+        timings: Timings,
+    ) -> _Judged:
+        """What the models say of a photo, and all that they say it of."""
         given = parse_metadata(metadata or {})
         with timings.stage("decode"):
             photo = decode_photo(data)
@@ -143,24 +191,30 @@ class Predictor:
         with timings.stage("models"):
             estimator, ignored = self._knowing(given.camera)
             estimates = estimator.estimate(estimator.row(features), [given.camera])
-        judged = applicability(
-            features,
+        return _Judged(circumstances, photo, features, verdict, estimator, ignored, estimates)
+
+    def _answer(self, judged: _Judged, include: Collection[str]) -> dict[str, object]:
+        given, estimator = judged.circumstances.metadata, judged.estimator
+        estimates = judged.estimates
+        judgement = applicability(
+            judged.features,
             given,
             self.statistics,
             estimator.domain,
             estimate=float(estimates.pm25[0]),
             known_camera=estimator.knows(given.camera),
         )
-        if ignored is not None:
-            judged = replace(judged, warnings=(*judged.warnings, ignored))
+        if judged.ignored is not None:
+            judgement = replace(judgement, warnings=(*judgement.warnings, judged.ignored))
         reference = estimator.cameras.get(given.camera or "")
         known = reference if estimator.knows(given.camera) else None
-        answer = self._as_json(estimates, verdict, judged, known, circumstances)
+        answer = self._as_json(estimates, judged.verdict, judgement, known, judged.circumstances)
         if "quantiles" in include:
             answer["quantiles"] = estimates.quantiles[0, 1:-1].tolist()
         if "features" in include:
             answer["features"] = {
-                name: value if np.isfinite(value) else None for name, value in features.items()
+                name: value if np.isfinite(value) else None
+                for name, value in judged.features.items()
             }
         return answer
 

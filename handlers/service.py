@@ -10,11 +10,11 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from features.errors import PM25Error, RequestError
+from features.errors import PM25Error
 from handlers.predictor import Predictor, Timings
 from handlers.problem import PROBLEM_MEDIA_TYPE, internal_error, problem
 from handlers.request import PhotoRequest, read_request
@@ -53,8 +53,9 @@ def reply(
     *,
     content_type: str = "",
     request_id: str | None = None,
+    explain: bool = False,
 ) -> Reply:
-    """Answer the request whose parts are `parts` (see handlers/request.py).
+    """Answer the request whose parts are `parts` (see handlers/request.py), and why with `explain`.
 
     One photo: its answer (200), or its problem with the problem's status. Several: 200 and
     {"answers": […]}, each an answer or a problem with its `status`.
@@ -66,7 +67,8 @@ def reply(
     except Exception as error:
         _log_where(error, request_id)
         return refusal(internal_error(), request_id)
-    results = [_answer_photo(predictor, photo, request_id) for photo in request.photos]
+    answer_of = predictor.explain if explain else predictor.answer
+    results = [_answer_photo(answer_of, photo, request_id) for photo in request.photos]
     outcomes = tuple(outcome for _, _, outcome in results)
     if request.several:
         bodies = b", ".join(body for _, body, _ in results)
@@ -82,17 +84,6 @@ def refusal(error: PM25Error, request_id: str | None) -> Reply:
     return Reply(error.status, PROBLEM_MEDIA_TYPE, body, (Outcome(error.code),))
 
 
-def no_explanations(request_id: str | None) -> Reply:
-    """The reply to TorchServe's /explanations, which shares its batches with /predictions."""
-    error = RequestError(
-        "no_explanations",
-        "This model has no /explanations.",
-        'POST to /predictions/pm25; "return": ["features"] in the metadata adds what was seen.',
-        status=404,
-    )
-    return refusal(error, request_id)
-
-
 def description(predictor: Predictor) -> Reply:
     """The reply to TorchServe's `GET /models/pm25?customized=true`: which model this is."""
     manifest = predictor.manifest
@@ -105,7 +96,9 @@ def description(predictor: Predictor) -> Reply:
 
 
 def _answer_photo(
-    predictor: Predictor, photo: PhotoRequest | PM25Error, request_id: str | None
+    answer_of: Callable[..., dict[str, object]],
+    photo: PhotoRequest | PM25Error,
+    request_id: str | None,
 ) -> tuple[int, bytes, Outcome]:
     """Status, answer or problem in JSON, and outcome of one photo."""
     start = time.perf_counter()
@@ -113,9 +106,7 @@ def _answer_photo(
     try:
         if isinstance(photo, PM25Error):
             raise photo
-        answer = predictor.answer(
-            photo.data, photo.metadata, include=photo.include, timings=timings
-        )
+        answer = answer_of(photo.data, photo.metadata, include=photo.include, timings=timings)
         seconds = time.perf_counter() - start
         own = {"processing_time": round(seconds, 4), "request_id": request_id}
         return 200, _encode({**answer, **own}), Outcome(ANSWERED, seconds, timings.seconds)

@@ -14,6 +14,8 @@ from openapi_spec_validator import validate
 from features.metadata import ALLOWED_FIELDS, RANGES
 from handlers.air_quality_index import STANDARDS
 from handlers.estimator import LEVEL
+from handlers.explanation import LISTED
+from handlers.plain_words import GROUPS, SITUATIONS
 from handlers.predictor import FURTHER_LEVELS, SERVING_MIN_SIDE
 from handlers.request import MAX_PHOTOS, PHOTO_NAMES, RETURNABLE
 from tests.contract import CONTRACT, document, schema
@@ -78,6 +80,13 @@ def test_other_limits_are_those_of_the_code() -> None:
         f"less than {SERVING_MIN_SIDE} pixels"
         in catalogue("ProblemCode")["too_small"]["description"]
     )
+
+
+def test_explanations_are_of_the_groups_and_models_that_there_are() -> None:
+    assert schema("Group")["enum"] == list(GROUPS)
+    properties = schema("Explanation")["properties"]
+    assert properties["features"]["maxItems"] == LISTED
+    assert set(properties["baseline"]["properties"]["models"]["enum"]) == {*SITUATIONS}
 
 
 def nodes(value: Any) -> list[dict[str, Any]]:

@@ -97,7 +97,8 @@ def bad_requests(photo: bytes) -> dict[str, tuple[int, bytes, dict[str, str]]]:
         "out of range": (422, described({"lat": 600.0, "lon": 0}), JSON),
         "unknown field": (422, described({"latitude": 6.2}), JSON),
         "no number": (422, described({"temperature_c": "warm"}), JSON),
-        "explain": (404, photo, JPEG),
+        "text to explain": (415, b"this is no photo", JPEG),
+        "nothing to explain": (422, photo[: len(photo) // 2], JPEG),
     }
 
 
@@ -106,7 +107,7 @@ def test_bad_input_gets_its_reason_and_the_same_worker_answers_the_next(
 ) -> None:
     before = worker_pids(server)
     for name, (expected, body, headers) in bad_requests(photo).items():
-        path = "/explanations/pm25" if name == "explain" else "/predictions/pm25"
+        path = "/explanations/pm25" if name.endswith("explain") else "/predictions/pm25"
         status, content_type, content = client.send(body, headers, path)
         assert status == content["status"] == expected, name
         assert content_type == "application/problem+json", name

@@ -15,7 +15,7 @@ import pytest
 from features.errors import ArtifactError, MetadataError, PhotoError
 from handlers.predictor import Predictor, Timings
 from handlers.problem import PROBLEM_TYPE
-from handlers.service import ANSWERED, Reply, description, no_explanations, reply
+from handlers.service import ANSWERED, Reply, description, reply
 from handlers.serving_set import TRAINING_LIBRARIES
 
 ERRORS: dict[bytes, Exception] = {
@@ -45,6 +45,9 @@ class StandIn:
         if data in ERRORS:
             raise ERRORS[data]
         return {"pm25_estimate": float("nan") if data == b"nan" else 17.5}
+
+    def explain(self, data: bytes, *arguments: Any, **more: Any) -> dict[str, object]:
+        return {**self.answer(data), "explanation": {}}
 
 
 def ask(data: bytes, **more: Any) -> tuple[Reply, dict[str, Any]]:
@@ -137,8 +140,7 @@ def test_a_request_that_breaks_the_parser_is_a_problem_too() -> None:
     assert json.loads(answered.body)["code"] == "internal_error"
 
 
-def test_explanations_are_refused_and_the_model_describes_itself() -> None:
-    assert no_explanations("r-1").status == 404
+def test_the_model_describes_itself() -> None:
     assert json.loads(description(StandIn()).body)["model_version"] == "1.2.3"
 
 
@@ -227,13 +229,15 @@ def test_one_bad_item_of_a_batch_fails_alone(entry: Any) -> None:
 
 
 def test_explain_and_describe_headers_change_nothing_for_their_neighbours(entry: Any) -> None:
-    describe = {"describe": "True"}
+    describe, explain = {"describe": "True"}, {"explain": "True"}
     rows = [{"body": b"clear"}, {"body": b"clear"}, {"body": b"clear"}, {}, {"body": bytearray()}]
-    context = Context({"explain": "True"}, describe, {}, describe, describe)
+    rows.append({"body": b"blurred"})
+    context = Context(explain, describe, {}, describe, describe, explain)
     entry(None, context)
     replies = [json.loads(body) for body in entry(rows, context)]
-    assert list(context.status.values()) == [404, 200, 200, 200, 200]
-    assert replies[1]["pm25_estimate"] == replies[2]["pm25_estimate"] == 17.5
+    assert list(context.status.values()) == [200, 200, 200, 200, 200, 422]
+    assert {reply.get("pm25_estimate") for reply in replies[:3]} == {17.5}
+    assert ["explanation" in reply for reply in replies] == [True, *[False] * 5]
     assert replies[3] == replies[4]  # asked by the management API, and by a request without a body
     assert replies[3]["model_version"] == "1.2.3"
 

@@ -1,0 +1,123 @@
+"""What moved an estimate, in words that a citizen understands: English, and Spanish as in Colombia.
+
+Features are many and alike; people see the haze, the colours, the sky. Each feature belongs to one
+such group, and what moved an estimate most is said of the group.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from features.extractor import ScientificFeatureExtractor
+from features.meteorology import FAMILY as METEOROLOGY
+
+
+class Words(NamedTuple):
+    """The same in English and in Spanish."""
+
+    en: str
+    es: str
+
+
+# What a group is called.
+GROUPS: dict[str, Words] = {
+    "haze": Words("the haze in front of distant things", "la bruma delante de lo lejano"),
+    "skyline": Words("how clearly the skyline shows", "qué tan claro se ve el horizonte"),
+    "contrast": Words(
+        "the contrast between light and dark", "el contraste entre lo claro y lo oscuro"
+    ),
+    "colour": Words("the colours of the view", "los colores del paisaje"),
+    "sky_light": Words("the light of the sky", "la luz del cielo"),
+    "sharpness": Words("how sharp things look", "la nitidez con la que se ven las cosas"),
+    "sun": Words("the height of the sun", "la altura del sol"),
+    "humidity": Words("the humidity of the air", "la humedad del aire"),
+    "temperature": Words("the temperature of the air", "la temperatura del aire"),
+    "wind": Words("the wind", "el viento"),
+    "rain": Words("the rain", "la lluvia"),
+    "mixing": Words(
+        "how much air the dust can mix into", "la cantidad de aire en la que se dispersa el polvo"
+    ),
+}
+
+_OF_FAMILY = {
+    "visibility": "contrast",
+    "colour": "colour",
+    "saturation": "colour",
+    "skylight": "sky_light",
+    "haze": "haze",
+    "veil": "haze",
+    "texture": "sharpness",
+    "gradient": "sharpness",
+    "frequency": "sharpness",
+    "deep": "haze",
+}
+_OF_METEOROLOGY = {
+    "sun_elevation_deg": "sun",
+    "cos_solar_zenith": "sun",
+    "air_mass": "sun",
+    "daylight": "sun",
+    "relative_humidity_pct": "humidity",
+    "humidity_growth": "humidity",
+    "temperature_c": "temperature",
+    "dew_point_c": "humidity",
+    "dew_point_depression_k": "humidity",
+    "wind_speed_ms": "wind",
+    "wind_u_ms": "wind",
+    "wind_v_ms": "wind",
+    "rain_mm": "rain",
+    "ln_boundary_layer_height": "mixing",
+    "ln_ventilation": "mixing",
+}
+GROUP_OF: dict[str, str] = {
+    **{
+        feature.name: "skyline" if feature.name.startswith("skyline") else _OF_FAMILY[family.name]
+        for family in ScientificFeatureExtractor.families
+        for feature in family.features
+    },
+    **{feature.name: _OF_METEOROLOGY[feature.name] for feature in METEOROLOGY.features},
+}
+
+# The photo that an estimate is compared with, by the set of models (handlers/estimator.py).
+SITUATIONS: dict[str, Words] = {
+    "new_place": Words("a usual photo", "una foto normal"),
+    "fixed_view": Words("a usual photo of this camera", "una foto normal de esta cámara"),
+    "fixed_view_night": Words(
+        "a usual night photo of this camera", "una foto nocturna normal de esta cámara"
+    ),
+}
+_UP = Words("up", "hacia arriba")
+_DOWN = Words("down", "hacia abajo")
+
+
+def sentence(
+    estimate: float, baseline: float, situation: str, moved_most: tuple[str, float] | None
+) -> Words:
+    """One sentence about an estimate and that of a usual photo [ug m-3].
+
+    moved_most: the group that moved it most, and by how much [ug m-3]; None where nothing did.
+    """
+    usual = SITUATIONS[situation]
+    now, then = _number(estimate), _number(baseline)
+    if moved_most is None:
+        return Words(
+            f"We estimate about {now.en} µg/m³ of fine particles (PM2.5), as for {usual.en}: "
+            "nothing in this photo moved the estimate.",
+            f"Calculamos unos {now.es} µg/m³ de partículas finas (PM2.5), como en {usual.es}: "
+            "nada de lo que muestra esta foto cambió el resultado.",
+        )
+    group, change = moved_most
+    what, by, way = GROUPS[group], _number(abs(change)), _UP if change > 0 else _DOWN
+    return Words(
+        f"We estimate about {now.en} µg/m³ of fine particles (PM2.5), against {then.en} for "
+        f"{usual.en}: what moved it most, {by.en} {way.en}, is {what.en}.",
+        f"Calculamos unos {now.es} µg/m³ de partículas finas (PM2.5), frente a {then.es} en "
+        f"{usual.es}: lo que más cambió el resultado, {by.es} {way.es}, fue {what.es}.",
+    )
+
+
+def _number(value: float) -> Words:
+    """A concentration as people say it: whole from 10 on, one decimal below."""
+    said = f"{value:.0f}" if round(value, 1) >= 10 else f"{value:.1f}"
+    if float(said) == 0.0:
+        return Words("less than 0.1", "menos de 0,1")
+    return Words(said, said.replace(".", ","))
