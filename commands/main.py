@@ -11,6 +11,7 @@ import typer
 from commands.calibrate_camera import calibrate_camera
 from commands.data import data
 from commands.evaluate import evaluate
+from commands.features import features
 from commands.package import package
 from commands.predict import predict
 from commands.register import register
@@ -31,6 +32,7 @@ for command in (
 ):
     cli.command()(command)
 cli.add_typer(data, name="data")
+cli.add_typer(features, name="features")
 
 
 def app() -> None:

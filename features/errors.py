@@ -9,7 +9,8 @@
     ├── ArtifactError             an archive is damaged or does not fit this code
     ├── ServerError               TorchServe cannot be started or does not answer
     ├── GroundTruthError          a source of PM2.5 does not answer usefully  (training)
-    └── FeatureStoreError         the feature store's file cannot be used (training)
+    ├── FeatureStoreError         the feature store's file cannot be used (training)
+    └── WorkerError               processes or machines cannot do their work (training)
 
 Each carries a `code` for programs, a `detail` and a `how_to_fix` for people.
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from functools import cache
 
 from features import (
@@ -19,7 +20,7 @@ from features import (
 from features.light import Light
 from features.photo import WORKING_SIDE
 from features.schema import FeatureFamily, feature_set_hash
-from features.sky import picture_geometry
+from features.sky import PictureGeometry, picture_geometry
 
 
 class ScientificFeatureExtractor:
@@ -51,24 +52,34 @@ class ScientificFeatureExtractor:
         """The hash under which rows of these features may be stored and compared."""
         return feature_set_hash(self.families, WORKING_SIDE)
 
-    def extract(self, light: Light) -> dict[str, float]:
-        """All features of one photo by name; `nan` where the photo does not define one."""
+    def extract(self, light: Light, families: Collection[str] | None = None) -> dict[str, float]:
+        """The features of one photo by name; `nan` where the photo does not define one.
+
+        families  names of those that are read; all of them if None
+        """
         geometry = picture_geometry(light)
-        return {
-            **visibility.visibility_features(light, geometry),
-            **colour.colour_features(light, geometry),
-            **saturation.saturation_features(light, geometry),
-            **skylight.skylight_features(light, geometry),
-            **haze.haze_features(light, geometry),
-            **veil.veil_features(light, geometry),
-            **texture.texture_features(light, geometry),
-            **gradient.gradient_features(light, geometry),
-            **frequency.frequency_features(light, geometry),
-            **_network().extract(light, geometry),
-        }
+        features: dict[str, float] = {}
+        for family in self.families:
+            if families is None or family.name in families:
+                features.update(_READERS[family.name](light, geometry))
+        return features
 
 
 @cache
 def _network() -> deep.DeepFeatureExtractor:
     """The network, read once a process and not sent along with every photo."""
     return deep.DeepFeatureExtractor()
+
+
+_READERS: dict[str, Callable[[Light, PictureGeometry], dict[str, float]]] = {
+    "visibility": visibility.visibility_features,
+    "colour": colour.colour_features,
+    "saturation": saturation.saturation_features,
+    "skylight": skylight.skylight_features,
+    "haze": haze.haze_features,
+    "veil": veil.veil_features,
+    "texture": texture.texture_features,
+    "gradient": gradient.gradient_features,
+    "frequency": frequency.frequency_features,
+    "deep": lambda light, geometry: _network().extract(light, geometry),
+}

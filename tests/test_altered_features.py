@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +22,9 @@ from numpy.typing import NDArray
 from features.light import Light, light_of
 from features.metadata import PhotoMetadata
 from features.photo import decode_photo
+from features.schema import FeatureFamily
 from tests.landscape import landscape
+from tests.test_extraction import family
 from training.alterations import ALTERATIONS, altered
 from training.altered_features import PHOTOS_OF_A_VISIT, altered_features, chosen_photos
 from training.dataset import LabelledPhoto
@@ -41,9 +43,15 @@ class LoggingExtractor:
     log: Path
     seconds: float = 0.0
     feature_set: str = "two numbers"
-    names: tuple[str, ...] = ("mean_lightness", "spread_of_lightness")
+    families: tuple[FeatureFamily, ...] = (
+        family("lightness", "mean_lightness", "spread_of_lightness"),
+    )
 
-    def extract(self, light: Light) -> Mapping[str, float]:
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for family in self.families for name in family.names)
+
+    def extract(self, light: Light, families: Collection[str] | None = None) -> Mapping[str, float]:
         time.sleep(self.seconds)
         with self.log.open("a") as log:
             log.write("read\n")

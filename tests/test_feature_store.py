@@ -17,9 +17,20 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from training import feature_store
-from training.feature_store import FeatureStore, FeatureStoreError, PhotoKey, Reading, Refusal
+from training.feature_store import (
+    FeatureStore,
+    FeatureStoreError,
+    PhotoKey,
+    Provenance,
+    Reading,
+    Refusal,
+)
 
 REPOSITORY = Path(__file__).parents[1]
+FEATURE_TABLES = {
+    *("migrations", "readings", "reading_conditions"),
+    *("feature_sets", "feature_families", "provenances"),
+}
 
 
 @pytest.fixture
@@ -29,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[FeatureStore]:
 
 
 def put(store: FeatureStore, key: PhotoKey, reading: Reading, feature_set: str = "set") -> None:
-    store.put({key: reading}, feature_set, extractor="test 1")
+    store.put({key: reading}, feature_set, Provenance("test 1"))
 
 
 @settings(max_examples=50, deadline=None)
@@ -72,7 +83,7 @@ def test_photo_feature_set_and_conditions_are_all_part_of_the_key(store: Feature
 def test_more_keys_than_fit_one_query(store: FeatureStore) -> None:
     keys = [PhotoKey(f"{number:064x}", f"min_side={number % 3}") for number in range(3500)]
     store.put(
-        {key: Reading(np.array([float(n)])) for n, key in enumerate(keys)}, "set", extractor="t"
+        {key: Reading(np.array([float(n)])) for n, key in enumerate(keys)}, "set", Provenance("t")
     )
     readings = store.get_many([*keys, PhotoKey("absent", "min_side=0")], "set")
     assert readings.keys() == set(keys)
@@ -90,7 +101,7 @@ def test_a_failed_batch_leaves_nothing_behind(store: FeatureStore) -> None:
     good, bad = PhotoKey("f" * 64, ""), PhotoKey("0" * 64, None)  # type: ignore[arg-type]
     reading = Reading(np.array([1.0]))
     with pytest.raises(FeatureStoreError, match="NOT NULL"):
-        store.put({good: reading, bad: reading}, "set", extractor="test 1")
+        store.put({good: reading, bad: reading}, "set", Provenance("test 1"))
     assert store.get_many([good], "set") == {}
     put(store, good, reading)
 
@@ -105,7 +116,10 @@ def test_a_reading_is_one_thing_or_the_other() -> None:
 def test_provenance_is_kept_for_whoever_opens_the_file(store: FeatureStore) -> None:
     put(store, PhotoKey("a" * 64, ""), Reading(np.array([1.0, np.nan])))
     with sqlite3.connect(store.path) as connection:
-        row = connection.execute("SELECT extractor, created_at FROM readings").fetchone()
+        row = connection.execute(
+            "SELECT extractor, created_at FROM readings JOIN provenances ON "
+            "provenances.id = provenance_id"
+        ).fetchone()
         (mode,) = connection.execute("PRAGMA journal_mode").fetchone()
     connection.close()
     assert row[0] == "test 1"
@@ -119,8 +133,8 @@ def test_migrations_run_once_and_together_with_their_record(
     path, key = tmp_path / "store.sqlite", PhotoKey("a" * 64, "")
     with FeatureStore(path) as store:
         put(store, key, Reading(np.array([1.0])))
-    broken = ("0002_broken", ("CREATE TABLE half (x INT) STRICT", "no SQL at all"))
-    added = ("0002_added", ("CREATE TABLE whole (x INT) STRICT",))
+    broken = ("0003_broken", ("CREATE TABLE half (x INT) STRICT", "no SQL at all"))
+    added = ("0003_added", ("CREATE TABLE whole (x INT) STRICT",))
 
     monkeypatch.setattr(feature_store, "MIGRATIONS", (*feature_store.MIGRATIONS, broken))
     with pytest.raises(FeatureStoreError, match="syntax error"):
@@ -135,13 +149,13 @@ def test_migrations_run_once_and_together_with_their_record(
                     "SELECT name FROM sqlite_master WHERE type = 'table'"
                 )
             }
-            assert tables == {"migrations", "readings", "whole"}
+            assert tables == FEATURE_TABLES | {"whole"}
 
     monkeypatch.undo()
     with pytest.raises(FeatureStoreError) as caught:
         FeatureStore(path)
     assert caught.value.code == "store_too_new"
-    assert "0002_added" in caught.value.detail
+    assert "0003_added" in caught.value.detail
 
 
 def test_a_file_of_another_kind_is_refused_and_not_touched(tmp_path: Path) -> None:
@@ -157,11 +171,11 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from training.feature_store import FeatureStore, PhotoKey, Reading
+from training.feature_store import FeatureStore, PhotoKey, Provenance, Reading
 first, count = int(sys.argv[2]), int(sys.argv[3])
 with FeatureStore(Path(sys.argv[1])) as store:
     for n in range(first, first + count):
-        store.put({PhotoKey(str(n), ""): Reading(np.full(300, n))}, "set", extractor="w")
+        store.put({PhotoKey(str(n), ""): Reading(np.full(300, n))}, "set", Provenance("w"))
         print(n, flush=True)
 """
 

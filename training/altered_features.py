@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
 
 from features.light import light_of
@@ -24,14 +23,26 @@ from features.sun import solar_position
 from training import alterations
 from training.alterations import ALTERATIONS, altered
 from training.dataset import LabelledPhoto
-from training.extraction import Extractor, progress_bar, reading_conditions
-from training.feature_store import FeatureStore, PhotoKey, Reading
+from training.extraction import (
+    Extractor,
+    carried_readings,
+    check_code,
+    check_photo,
+    made_by,
+    naming_the_photo,
+    values_of,
+)
+from training.feature_store import FeatureStore, PhotoKey, Provenance, Reading
+from training.progress import progress_bar
+from training.reading_conditions import picture_conditions
+from training.workers import LocalProcesses, Workers
 
 # A fixed camera's photos are worth all their copies: what haze does to this one view is learned
 # from them. Of a visit a few frames are enough.
 PHOTOS_OF_A_VISIT = 4
 T = TypeVar("T")
 
+_PHOTOS_AT_ONCE = 100  # whose copies are taken from the store
 LOWEST_SUN = 5.0  # [deg] lamps, not airlight, make the picture of the night
 
 
@@ -48,27 +59,55 @@ def altered_features(
     All nan for a photo that was not chosen. Those that `rows` holds have been read before and were
     not refused.
     """
+    store_altered_features(rows, store, extractor, LocalProcesses(jobs), progress=progress)
     chosen = chosen_photos(rows)
-    keys = {number: _keys(rows[number]) for number in chosen}
-    known = store.get_many([key for own in keys.values() for key in own], extractor.feature_set)
-    missing = [n for n in chosen if any(key not in known for key in keys[n])]
-    with (
-        progress_bar(
-            "altered copies", len(chosen), len(chosen) - len(missing), progress
-        ) as advance,
-        parallel_config("loky", n_jobs=min(jobs, len(missing)) or 1, inner_max_num_threads=1),
-    ):
-        for number, values in Parallel(return_as="generator_unordered", batch_size=1)(
-            delayed(_read_copies)(number, rows[number], extractor) for number in missing
-        ):
-            readings = {key: Reading(row) for key, row in zip(keys[number], values, strict=True)}
-            store.put(readings, extractor.feature_set, extractor=type(extractor).__name__)
-            known.update(readings)
-            advance()
     result = np.full((len(rows), len(ALTERATIONS), len(extractor.names)), np.nan)
-    for number, own in keys.items():
-        result[number] = [known[key].values for key in own]
+    for start in range(0, len(chosen), _PHOTOS_AT_ONCE):
+        keys = {number: _keys(rows[number]) for number in chosen[start : start + _PHOTOS_AT_ONCE]}
+        asked = (key for own in keys.values() for key in own)
+        readings = store.get_many(asked, extractor.feature_set)
+        for number, own in keys.items():
+            result[number] = [readings[key].values for key in own]
     return result
+
+
+def store_altered_features(
+    rows: Sequence[LabelledPhoto],
+    store: FeatureStore,
+    extractor: Extractor,
+    workers: Workers,
+    *,
+    progress: bool = True,
+) -> int:
+    """See that `store` holds the copies of all that are chosen among `rows`: the number of photos.
+
+    Raises DataSetError, WorkerError as `store_features` does.
+    """
+    feature_set = extractor.feature_set
+    store.register(feature_set, extractor.families)
+    chosen = [rows[number] for number in chosen_photos(rows)]
+    known = store.known((key for row in chosen for key in _keys(row)), feature_set)
+    missing = [row for row in chosen if not known.issuperset(_keys(row))]
+    with progress_bar(
+        "altered copies", len(chosen), len(chosen) - len(missing), progress
+    ) as advance:
+
+        def parts() -> Iterator[tuple[Any, ...]]:
+            for row in missing:
+                keys = _keys(row)
+                earlier = store.carried(keys, extractor.families)
+                whole = carried_readings(earlier, extractor, gate=False)
+                if len(whole) == len(keys):
+                    store.put(whole, feature_set, made_by(extractor, ("all",)))
+                    advance(1)
+                else:
+                    families = [earlier[key].families if key in earlier else {} for key in keys]
+                    yield row, keys, extractor, feature_set, families
+
+        for readings, provenance in workers.results(_read_copies, parts()):
+            store.put(readings, feature_set, provenance)
+            advance(1)
+    return len(chosen)
 
 
 def chosen_photos(rows: Sequence[LabelledPhoto]) -> list[int]:
@@ -106,8 +145,9 @@ def _is_night(row: LabelledPhoto) -> bool:
 
 
 def _keys(row: LabelledPhoto) -> list[PhotoKey]:
-    conditions = f"{reading_conditions(row.min_side)} alterations={_code()}"
-    return [PhotoKey(row.sha256, f"{conditions} {change.name}") for change in ALTERATIONS]
+    """No gate judges a copy: its picture is all that its values depend on."""
+    kinds = (f"{picture_conditions()} alterations={_code()} {c.name}" for c in ALTERATIONS)
+    return [PhotoKey(row.sha256, kind, kind) for kind in kinds]
 
 
 @cache
@@ -116,14 +156,22 @@ def _code() -> str:
 
 
 def _read_copies(
-    number: int, row: LabelledPhoto, extractor: Extractor
-) -> tuple[int, NDArray[np.float64]]:
-    """Features (K, F) of all copies of one photo, on one thread."""
+    row: LabelledPhoto,
+    keys: Sequence[PhotoKey],
+    extractor: Extractor,
+    feature_set: str,
+    carried: Sequence[Mapping[str, NDArray[np.float64]]],
+) -> tuple[dict[PhotoKey, Reading], Provenance]:
+    """All copies of one photo, on one thread."""
     cv2.setNumThreads(1)
-    photo = decode_photo(row.path.read_bytes())
-    copies = altered(photo.pixels, light_of(photo.pixels), seed=int(row.sha256[:12], 16))
-    rows = []
-    for change in ALTERATIONS:
-        features = extractor.extract(light_of(copies[change.name]))
-        rows.append([features[name] for name in extractor.names])
-    return number, np.array(rows)
+    check_code(keys[0].conditions, _keys(row)[0].conditions, feature_set, extractor)
+    readings = {}
+    with naming_the_photo(row.path):
+        data = row.path.read_bytes()
+        check_photo(row.path, hashlib.sha256(data).hexdigest(), row.sha256)
+        pixels = decode_photo(data).pixels
+        copies = altered(pixels, light_of(pixels), seed=int(row.sha256[:12], 16))
+        for change, key, known in zip(ALTERATIONS, keys, carried, strict=True):
+            light = light_of(copies[change.name])
+            readings[key] = Reading(values_of(light, extractor, known))
+    return readings, made_by(extractor, {name for known in carried for name in known})

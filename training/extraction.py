@@ -3,50 +3,59 @@
 Each photo walks the way it walks when served: decode, light, quality gate, extractor. Results are
 stored one by one as they arrive, so that a run that was stopped, however it was, goes on where it
 ended. Only what the picture shows is stored; sun and weather are computed from the metadata anew.
+
+When the extractor or the gate has changed, a photo is read again only for what that change asks:
+families that are new or have a new version, or the verdict of the new gate.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import platform
+import socket
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
-from types import ModuleType
-from typing import Protocol
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from joblib import Parallel, delayed, parallel_config
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.text import Text
 
-from features import capture, light, photo, quality, sky, skyline
 from features.errors import DataSetError, PhotoError
 from features.light import Light, light_of
 from features.photo import decode_photo
 from features.quality import ImageQualityValidator
+from features.schema import FeatureFamily
 from training.dataset import LabelledPhoto
-from training.feature_store import FeatureStore, PhotoKey, Reading, Refusal
+from training.feature_store import (
+    KEYS_PER_QUERY,
+    Carried,
+    FeatureStore,
+    PhotoKey,
+    Provenance,
+    Reading,
+    Refusal,
+)
+from training.progress import progress_bar
+from training.reading_conditions import reading_conditions
+from training.workers import LocalProcesses, WorkerError, Workers
 
-# What turns bytes into light and judges it. Feature families carry a version of their own.
-_READING_CODE: tuple[ModuleType, ...] = (photo, light, capture, quality, sky, skyline)
+_LIBRARIES = ("numpy", "opencv-python-headless", "torch")
+
+Floats = NDArray[np.float64]
 
 
 class Extractor(Protocol):
     """What is asked of ScientificFeatureExtractor; it is sent to other processes by value."""
+
+    @property
+    def families(self) -> tuple[FeatureFamily, ...]: ...
 
     @property
     def names(self) -> tuple[str, ...]: ...
@@ -54,7 +63,9 @@ class Extractor(Protocol):
     @property
     def feature_set(self) -> str: ...
 
-    def extract(self, light: Light) -> Mapping[str, float]: ...
+    def extract(
+        self, light: Light, families: Collection[str] | None = None
+    ) -> Mapping[str, float]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +80,7 @@ class ExtractedRows:
     """
 
     names: tuple[str, ...]
-    matrix: NDArray[np.float64]
+    matrix: Floats
     refused: dict[Path, Refusal]
     kept: NDArray[np.int64]
 
@@ -77,6 +88,28 @@ class ExtractedRows:
     def refused_by_reason(self) -> dict[str, int]:
         """Number of refused photos by code, the most frequent first."""
         return dict(Counter(refusal.code for refusal in self.refused.values()).most_common())
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """What a run did: distinct photos that were there, and those that it added to the store.
+
+    known    had a reading before
+    carried  got one without being opened: only the composition of the feature set had changed
+    read     were opened
+    """
+
+    known: int
+    carried: int
+    read: int
+
+    def as_json(self, refusals: Iterable[str]) -> dict[str, Any]:
+        """These counts, their sum and how many of it were refused, by code."""
+        return {
+            "photos": self.known + self.carried + self.read,
+            **asdict(self),
+            "refused_by_reason": dict(Counter(refusals).most_common()),
+        }
 
 
 def extract_features(
@@ -89,44 +122,84 @@ def extract_features(
 ) -> ExtractedRows:
     """The features of all `rows`; what `store` does not hold is computed in `jobs` processes.
 
-    progress  shows a bar with rate and remaining time on stderr
-
-    Raises DataSetError photo_changed when a photo is not the one that its data set was read with.
+    Raises what `store_features` raises.
     """
-    keys = [PhotoKey(row.sha256, reading_conditions(row.min_side)) for row in rows]
-    readings = store.get_many(keys, extractor.feature_set)
-    missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in readings}
-    made_by = f"{type(extractor).__name__}, numpy {np.__version__}"
-    with progress_bar("features", len(rows), len(rows) - len(missing), progress) as advance:
-        for key, reading in _computed(missing, extractor, jobs):
-            store.put({key: reading}, extractor.feature_set, extractor=made_by)
-            readings[key] = reading
-            advance()
+    store_features(rows, store, extractor, LocalProcesses(jobs), progress=progress)
     matrix = np.full((len(rows), len(extractor.names)), np.nan)
-    refused = {}
-    for number, (row, key) in enumerate(zip(rows, keys, strict=True)):
-        reading = readings[key]
-        if reading.refusal is not None:
-            refused[row.path] = reading.refusal
-        else:
-            matrix[number] = reading.values
-    kept = [number for number, row in enumerate(rows) if row.path not in refused]
+    refused: dict[Path, Refusal] = {}
+    kept = []
+    for start in range(0, len(rows), KEYS_PER_QUERY):
+        chunk = rows[start : start + KEYS_PER_QUERY]
+        keys = [photo_key(row) for row in chunk]
+        readings = store.get_many(keys, extractor.feature_set)
+        for number, (row, key) in enumerate(zip(chunk, keys, strict=True), start):
+            reading = readings[key]
+            if reading.refusal is not None:
+                refused[row.path] = reading.refusal
+            else:
+                matrix[number] = reading.values
+                kept.append(number)
     return ExtractedRows(extractor.names, matrix, refused, np.array(kept, dtype=np.int64))
 
 
-def reading_conditions(min_side: int) -> str:
-    """All that decides, beside the feature set, what is read from a photo and whether it is."""
-    return f"min_side={min_side} code={_reading_code()} opencv={cv2.__version__}"
+def store_features(
+    rows: Sequence[LabelledPhoto],
+    store: FeatureStore,
+    extractor: Extractor,
+    workers: Workers,
+    *,
+    progress: bool = True,
+) -> Extraction:
+    """See that `store` holds a reading of each of `rows`; no two of them are in memory for long.
+
+    progress  shows a bar with rate and remaining time on stderr
+
+    Raises DataSetError photo_changed when a photo is not the one that its data set was read with,
+    WorkerError when the work cannot be done.
+    """
+    feature_set = extractor.feature_set
+    store.register(feature_set, extractor.families)
+    row_of = {photo_key(row): row for row in rows}
+    missing = row_of.keys() - store.known(row_of, feature_set)
+    ordered = [key for key in row_of if key in missing]  # as the data set has them
+    carried = read = 0
+    with progress_bar("features", len(row_of), len(row_of) - len(missing), progress) as advance:
+
+        def parts() -> Iterator[tuple[Any, ...]]:
+            nonlocal carried
+            for start in range(0, len(ordered), KEYS_PER_QUERY):
+                chunk = ordered[start : start + KEYS_PER_QUERY]
+                earlier = store.carried(chunk, extractor.families)
+                whole = carried_readings(earlier, extractor)
+                if whole:
+                    store.put(whole, feature_set, made_by(extractor, ("all",)))
+                    carried += len(whole)
+                    advance(len(whole))
+                for key in chunk:
+                    if key not in whole:
+                        row = row_of[key]
+                        families = earlier[key].families if key in earlier else {}
+                        yield key, row.path, row.min_side, extractor, feature_set, families
+
+        for key, reading, provenance in workers.results(_task, parts()):
+            store.put({key: reading}, feature_set, provenance)
+            read += 1
+            advance(1)
+    return Extraction(len(row_of) - len(missing), carried, read)
 
 
-@cache
-def _reading_code() -> str:
-    sources = (Path(str(module.__file__)).read_bytes() for module in _READING_CODE)
-    return hashlib.sha256(b"\0".join(sources)).hexdigest()[:16]
+def photo_key(row: LabelledPhoto) -> PhotoKey:
+    """Under which the reading of this photo is stored by the code at hand."""
+    return PhotoKey(row.sha256, *reading_conditions(row.min_side))
 
 
-def read_photo(path: Path, min_side: int, extractor: Extractor) -> tuple[str, Reading]:
-    """SHA-256 of the bytes in `path`, and what is read from them on one thread."""
+def read_photo(
+    path: Path, min_side: int, extractor: Extractor, carried: Mapping[str, Floats] | None = None
+) -> tuple[str, Reading]:
+    """SHA-256 of the bytes in `path`, and what is read from them on one thread.
+
+    carried  values of families that need not be computed, by name
+    """
     cv2.setNumThreads(1)
     data = path.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
@@ -139,55 +212,104 @@ def read_photo(path: Path, min_side: int, extractor: Extractor) -> tuple[str, Re
     if not verdict.is_valid:
         worst = next(issue for issue in verdict.issues if issue.severity == "error")
         return sha256, Reading(None, Refusal(worst.code, worst.detail))
-    features = extractor.extract(light)
-    return sha256, Reading(np.array([features[name] for name in extractor.names]))
+    return sha256, Reading(values_of(light, extractor, carried or {}))
 
 
-def _computed(
-    missing: Mapping[PhotoKey, LabelledPhoto], extractor: Extractor, jobs: int
-) -> Iterator[tuple[PhotoKey, Reading]]:
-    """Readings as they are finished, in any order."""
-    # One photo per task and one thread per process: what is finished is stored at once, and no
-    # process waits for the threads of another.
-    with parallel_config("loky", n_jobs=min(jobs, len(missing)) or 1, inner_max_num_threads=1):
-        done = Parallel(return_as="generator_unordered", batch_size=1)(
-            delayed(_task)(key, row.path, row.min_side, extractor) for key, row in missing.items()
-        )
-        for key, sha256, reading in done:
-            if sha256 != key.sha256:
-                raise DataSetError(
-                    "photo_changed",
-                    f"{missing[key].path} is not the photo that it was when its data set was read.",
-                    "Let nothing write to the folder, and read the data set again.",
-                )
-            yield key, reading
+def values_of(light: Light, extractor: Extractor, carried: Mapping[str, Floats]) -> Floats:
+    """All values (F,) of one picture; only the families that are not `carried` are computed."""
+    missing = [family.name for family in extractor.families if family.name not in carried]
+    features = extractor.extract(light, missing) if missing else {}
+    return np.concatenate(
+        [
+            carried[family.name]
+            if family.name in carried
+            else np.array([features[name] for name in family.names])
+            for family in extractor.families
+        ]
+    )
+
+
+def carried_readings(
+    earlier: Mapping[PhotoKey, Carried], extractor: Extractor, *, gate: bool = True
+) -> dict[PhotoKey, Reading]:
+    """Those readings that need no photo, because earlier ones say all.
+
+    gate  whether only what passed the same gate may be carried over
+    """
+    names = [family.name for family in extractor.families]
+    whole = {}
+    for key, carried in earlier.items():
+        if carried.refusal is not None:
+            whole[key] = Reading(None, carried.refusal)
+        elif (carried.passed or not gate) and all(name in carried.families for name in names):
+            whole[key] = Reading(np.concatenate([carried.families[name] for name in names]))
+    return whole
+
+
+def made_by(extractor: Extractor, carried: Collection[str] = ()) -> Provenance:
+    """The provenance of what is read here and now: nothing in it names a machine or a person.
+
+    carried  families whose values are those of an earlier reading
+    """
+    kept = f", {', '.join(sorted(carried))} of an earlier reading" if carried else ""
+    return Provenance(type(extractor).__name__ + kept, _libraries())
+
+
+@cache
+def _libraries() -> str:
+    versions = {"python": platform.python_version(), **{n: version(n) for n in _LIBRARIES}}
+    return json.dumps(versions, sort_keys=True)
 
 
 def _task(
-    key: PhotoKey, path: Path, min_side: int, extractor: Extractor
-) -> tuple[PhotoKey, str, Reading]:
+    key: PhotoKey,
+    path: Path,
+    min_side: int,
+    extractor: Extractor,
+    feature_set: str,
+    carried: Mapping[str, Floats],
+) -> tuple[PhotoKey, Reading, Provenance]:
+    """What a worker does: one photo, which must be the one that was asked for, by the same code."""
+    check_code(key.conditions, reading_conditions(min_side).text, feature_set, extractor)
+    with naming_the_photo(path):
+        sha256, reading = read_photo(path, min_side, extractor, carried)
+    check_photo(path, sha256, key.sha256)
+    return key, reading, made_by(extractor, carried)
+
+
+@contextmanager
+def naming_the_photo(path: Path) -> Iterator[None]:
+    """Whatever goes wrong with a photo among thousands says with which, and where."""
     try:
-        return key, *read_photo(path, min_side, extractor)
+        yield
+    except FileNotFoundError as error:
+        raise DataSetError(
+            "photo_missing",
+            f"{path} does not exist on {socket.gethostname()}.",
+            "Let every machine see the data set's folder under the same path.",
+        ) from error
     except Exception as error:
         error.add_note(f"This happened with the photo {path}.")
         raise
 
 
-class _RateColumn(ProgressColumn):
-    def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:.1f} photos/s" if task.speed else "")
+def check_photo(path: Path, sha256: str, expected: str) -> None:
+    """Raise DataSetError photo_changed unless the bytes at `path` are those of the data set."""
+    if sha256 != expected:
+        raise DataSetError(
+            "photo_changed",
+            f"{path} is not the photo that it was when its data set was read.",
+            "Let nothing write to the folder, and read the data set again.",
+        )
 
 
-@contextmanager
-def progress_bar(what: str, total: int, done: int, shown: bool) -> Iterator[Callable[[], None]]:
-    """A bar with rate and remaining time on stderr; call what it gives after each photo."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), disable=not shown) as bar:
-        task = bar.add_task(what, total=total, completed=done)
-        yield lambda: bar.advance(task)
+def check_code(asked: str, here: str, feature_set: str, extractor: Extractor) -> None:
+    """Raise WorkerError worker_differs unless this process reads photos as the one that asks."""
+    if asked != here or feature_set != extractor.feature_set:
+        raise WorkerError(
+            "worker_differs",
+            f"A worker on {socket.gethostname()} reads photos with other code or another OpenCV "
+            f"than was asked for: {here}, feature set {extractor.feature_set[:12]}; asked were "
+            f"{asked}, {feature_set[:12]}.",
+            "Install the same version of this project on every machine and restart its workers.",
+        )

@@ -29,6 +29,7 @@ class SqliteFile:
     what        what the file is to its users, such as "feature store"
     if_damaged  what is lost when a damaged file is removed, as a sentence
     error       the kind of PM25Error that is raised: store_unusable, store_busy, store_too_new
+    page_size   [bytes] of a file that is made; a file that is there keeps its own
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class SqliteFile:
         what: str,
         if_damaged: str,
         error: type[PM25Error],
+        page_size: int = 4096,
     ) -> None:
         self.path = path
         self._what, self._if_damaged, self._error = what, if_damaged, error
@@ -47,6 +49,7 @@ class SqliteFile:
             self.connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
         try:
             with self.naming_the_file():
+                self.connection.execute(f"PRAGMA page_size = {page_size}")
                 self._switch_to_wal()
                 self.connection.execute("PRAGMA synchronous = NORMAL")
                 self._migrate(migrations)
