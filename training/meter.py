@@ -20,7 +20,7 @@ def silent(what: str, total: int) -> Iterator[Callable[[int], None]]:
 @contextmanager
 def shown(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A meter on stderr, with rate and remaining time, for what has enough parts to take long."""
-    from training.extraction import progress_bar
+    from training.progress import progress_bar
 
     with progress_bar(what, total, 0, total >= _WORTH_SHOWING) as advance:
-        yield lambda done: advance()
+        yield lambda done: advance(1)
