@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 
 from commands.calibrate_camera import calibrate_camera
+from commands.collect import collect
 from commands.data import data
 from commands.evaluate import evaluate
 from commands.features import features
@@ -28,7 +29,7 @@ cli = typer.Typer(
 )
 for command in (
     *(train, evaluate, validate, calibrate_camera, package),
-    *(predict, serve, stop, register),
+    *(predict, serve, stop, register, collect),
 ):
     cli.command()(command)
 cli.add_typer(data, name="data")

@@ -9,6 +9,7 @@
     ├── ArtifactError             an archive is damaged or does not fit this code
     ├── ServerError               TorchServe cannot be started or does not answer
     ├── GroundTruthError          a source of PM2.5 does not answer usefully  (training)
+    ├── CollectionError           a collection or its camera is not usable    (training)
     ├── FeatureStoreError         the feature store's file cannot be used (training)
     └── WorkerError               processes or machines cannot do their work (training)
 

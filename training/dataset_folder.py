@@ -40,14 +40,18 @@ def card_toml(name: str, licence: str, source: str, min_side: int) -> str:
 def put_in_place(path: Path, content: bytes | str) -> None:
     """Write `content` beside `path`, see it on the disk, and move it there."""
     data = content.encode("utf-8") if isinstance(content, str) else content
-    unfinished = path.with_name(f".{path.name}.part")
-    with unfinished.open("wb") as file:
+    with unfinished(path).open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    unfinished.replace(path)
+    unfinished(path).replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the name, too
     finally:
         os.close(folder)
+
+
+def unfinished(path: Path) -> Path:
+    """Where `path` is written before it is put in place."""
+    return path.with_name(f".{path.name}.part")
