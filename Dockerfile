@@ -21,7 +21,8 @@ FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa1849
 RUN apt-get update \
     && apt-get install -y --no-install-recommends openjdk-17-jre-headless=17.* libgomp1=12.2.* \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --create-home pm25
+    && useradd --uid 10001 --create-home pm25 \
+    && install --directory --owner=10001 --mode=700 /var/lib/pm25
 COPY --from=libraries /opt/pm25 /opt/pm25
 WORKDIR /srv/pm25
 COPY config.properties ./
@@ -33,7 +34,10 @@ USER 10001
 ENV PATH=/opt/pm25/bin:$PATH \
     OMP_NUM_THREADS=1 \
     LOG_LOCATION=/home/pm25/logs \
-    METRICS_LOCATION=/home/pm25/logs
+    METRICS_LOCATION=/home/pm25/logs \
+    PM25_PREDICTION_LOG=/var/lib/pm25/predictions.db
+# The prediction log outlives the container.
+VOLUME /var/lib/pm25
 EXPOSE 8080
 # As process 1 the wrapper ignores SIGTERM; SIGINT ends it, and the container's JVM with it.
 STOPSIGNAL SIGINT

@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register test test-long lint check bench metamorphic compare-uncertainty lock
+.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register forget test test-long lint check bench metamorphic compare-uncertainty lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -74,6 +74,9 @@ package: $(VENV)/.made/train  ## build model_store/pm25-VERSION.mar  VERSION=1.0
 $(call needs,register,VERSION)
 register: $(VENV)/.made/train  ## load an archive into the running server  VERSION=1.0.0 [PORT=8080]
 	@$(PM25) register --version "$(VERSION)" --port $(PORT)
+
+forget: $(VENV)/.made/serving  ## delete answers from the prediction log  [BEFORE=2026-01-31 PORT=8080]
+	@$(PM25) forget --port $(PORT) $(if $(BEFORE),--before "$(BEFORE)",--all)
 
 test: $(VENV)/.made/java $(VENV)/.made/dev  ## run every test that takes seconds; no network
 	@$(BIN)/python -m pytest -m "not long"

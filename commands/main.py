@@ -13,6 +13,7 @@ from commands.collect import collect
 from commands.data import data
 from commands.evaluate import evaluate
 from commands.features import features
+from commands.forget import forget
 from commands.package import package
 from commands.predict import predict
 from commands.register import register
@@ -29,7 +30,7 @@ cli = typer.Typer(
 )
 for command in (
     *(train, evaluate, validate, calibrate_camera, package),
-    *(predict, serve, stop, register, collect),
+    *(predict, serve, stop, register, collect, forget),
 ):
     cli.command()(command)
 cli.add_typer(data, name="data")

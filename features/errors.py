@@ -11,6 +11,7 @@
     ├── GroundTruthError          a source of PM2.5 does not answer usefully  (training)
     ├── CollectionError           a collection or its camera is not usable    (training)
     ├── FeatureStoreError         the feature store's file cannot be used (training)
+    ├── PredictionLogError        the prediction log's file cannot be used
     └── WorkerError               processes or machines cannot do their work (training)
 
 Each carries a `code` for programs, a `detail` and a `how_to_fix` for people.

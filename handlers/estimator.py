@@ -26,6 +26,7 @@ from handlers.applicability_domain import ApplicabilityDomain
 from handlers.camera import CameraReference, load_cameras, save_cameras
 from handlers.conformal import QUANTILE_LEVELS, interval_columns
 from handlers.expert import Expert
+from handlers.trace import Trace
 
 LEVEL = 0.9
 DAYLIGHT = 5.0  # least elevation of the sun [deg]; unknown counts as day
@@ -121,8 +122,16 @@ class PM25Estimator:
         """Named features as one row (1, F); a missing name is nan."""
         return as_matrix([features], self.names)
 
-    def estimate(self, X: NDArray[np.float64], cameras: Sequence[str | None]) -> Estimates:
-        """Estimates of rows X (n, F), nan for unknown, seen by `cameras` (n,), None for unknown."""
+    def estimate(
+        self,
+        X: NDArray[np.float64],
+        cameras: Sequence[str | None],
+        trace: Trace | None = None,
+    ) -> Estimates:
+        """Estimates of rows X (n, F), nan for unknown, seen by `cameras` (n,), None for unknown.
+
+        `trace` gets the times of what it has stages for.
+        """
         result = _empty(len(X))
         widening = self.domain.widening(X, self.names)
         night = is_night(X, self.names)
@@ -132,7 +141,7 @@ class PM25Estimator:
                 rows = (seen_by == name) & (night == by_night)
                 if rows.any():
                     situation = self.situation(str(name), by_night=by_night)
-                    _fill(result, rows, situation, X, self.names, night, widening)
+                    _fill(result, rows, situation, X, self.names, night, widening, trace)
         return result
 
     def save(self, folder: Path) -> None:
@@ -180,12 +189,13 @@ def _fill(
     names: Sequence[str],
     night: NDArray[np.bool_],
     widening: NDArray[np.float64],
+    trace: Trace | None,
 ) -> None:
     """Write the estimates [ug m-3] of `rows` (n,), which are in `situation`; X (n, F), night and
     widening (n,) are those of all rows.
     """
     expert, reference = situation.expert, situation.reference
-    judged = expert.judge(situation.seen(X[rows], names))
+    judged = expert.judge(situation.seen(X[rows], names), trace)
     mu = judged.mu
     quantiles = expert.conformal.quantiles(mu, judged.sigma * widening[rows])
     distances, factor = np.log(quantiles) - mu[:, np.newaxis], 1.0

@@ -17,6 +17,7 @@ from handlers.bayesian import BayesianNeuralNetwork
 from handlers.conformal import ConformalTable, total_sigma
 from handlers.ensemble import MEMBERS, PM25EnsembleModel
 from handlers.humidity import GROWTH, HumidityCorrection
+from handlers.trace import Trace
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,11 @@ class Expert:
     humidity: HumidityCorrection
     conformal: ConformalTable
 
-    def judge(self, X: NDArray[np.float64]) -> Judgement:
-        """Judge rows X (n, F), nan for unknown."""
+    def judge(self, X: NDArray[np.float64], trace: Trace | None = None) -> Judgement:
+        """Judge rows X (n, F), nan for unknown. `trace` gets the time of the Bayesian network."""
         Z = self.pipeline.transform(X)
-        bayesian = self.bayesian.predict(Z)
+        with (trace or Trace()).stage("bayesian"):
+            bayesian = self.bayesian.predict(Z)
         stack = self.ensemble.predict(Z, bayesian.mean)
         spread = total_sigma(bayesian.epistemic_sd, bayesian.aleatoric_sd, stack.disagreement)
         return Judgement(

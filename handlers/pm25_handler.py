@@ -21,17 +21,10 @@ import cv2  # noqa: E402
 import torch  # noqa: E402
 
 from features.errors import PM25Error  # noqa: E402
+from handlers.account import Account  # noqa: E402
+from handlers.metrics import METRICS, Metric  # noqa: E402
 from handlers.predictor import Predictor  # noqa: E402
-from handlers.service import ANSWERED, Outcome, description, reply  # noqa: E402
-
-# Counters and their label beside `version`, as infra/torchserve/metrics.yaml declares them.
-COUNTERS = {
-    "pm25_photos_total": ("count", "outcome"),
-    "pm25_processing_le_total": ("count", "le"),
-    "pm25_stage_seconds_total": ("s", "stage"),
-}
-# Bounds of the counted processing times [s]; TorchServe's own histograms cannot be set.
-PROCESSING_BOUNDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
+from handlers.service import description, reply  # noqa: E402
 
 
 def handle(rows: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes] | None:
@@ -40,26 +33,28 @@ def handle(rows: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes
     rows     one mapping of part names to values for each request; None when the worker starts
     context  ts.context.Context
     """
-    predictor = _predictor(context.system_properties["model_dir"])
+    predictor, account = _loaded(context.system_properties["model_dir"], context.metrics)
     if rows is None:
-        _declare_counters(context.metrics)
         return None
-    return [_answer_row(predictor, row, context, index) for index, row in enumerate(rows)]
+    return [_answer_row(predictor, account, row, context, i) for i, row in enumerate(rows)]
 
 
 @cache
-def _predictor(model_dir: str) -> Predictor:
-    """The archive's predictor, loaded once. One thread each: workers share the machine's cores."""
+def _loaded(model_dir: str, counters: Any) -> tuple[Predictor, Account]:
+    """The archive's predictor, and its account; once. One thread: workers share the cores."""
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     try:
-        return Predictor.load(Path(model_dir) / "artifact")
+        predictor = Predictor.load(Path(model_dir) / "artifact")
+        return predictor, _open_account(predictor.manifest.version, counters)
     except PM25Error as error:
         logging.error("archive_refused %s: %s %s", error.code, error.detail, error.how_to_fix)
         raise
 
 
-def _answer_row(predictor: Predictor, row: Mapping[str, Any], context: Any, index: int) -> bytes:
+def _answer_row(
+    predictor: Predictor, account: Account, row: Mapping[str, Any], context: Any, index: int
+) -> bytes:
     headers = {
         name.lower(): value
         for name, value in context.get_all_request_header(index).items()
@@ -78,32 +73,21 @@ def _answer_row(predictor: Predictor, row: Mapping[str, Any], context: Any, inde
     context.set_response_status(answered.status, idx=index)
     context.set_response_content_type(index, answered.media_type)
     for outcome in answered.outcomes:
-        _count(outcome, predictor.manifest.version, context, index)
+        account.record(outcome, request_id)
     return answered.body
 
 
-def _declare_counters(metrics: Any) -> None:
-    """Declare what the server's metrics file leaves out: a counter must never fail an answer."""
-    declared = metrics.cache_keys()
-    for name, (unit, label) in COUNTERS.items():
-        if f"counter:{name}" not in declared:
-            metrics.add_metric_to_cache(name, unit, ["version", label])
+def _open_account(version: str, counters: Any) -> Account:
+    """Counters and prediction log of this worker.
 
+    counters  ts.metrics.metric_cache_yaml_impl.MetricsCacheYamlImpl
+    """
+    declared = counters.cache_keys()
+    for metric in METRICS:  # what the server's metrics file leaves out must never fail an answer
+        if f"counter:{metric.name}" not in declared:
+            counters.add_metric_to_cache(metric.name, metric.unit, list(metric.label_names))
 
-def _count(outcome: Outcome, version: str, context: Any, index: int) -> None:
-    """Emit the counters of one photo."""
-    request_id = context.get_request_id(index)
+    def emit(metric: Metric, amount: float, labels: list[str]) -> None:
+        counters.get_metric(metric.name).add_or_update(amount, labels)
 
-    def add(metric: str, value: float, label: str) -> None:
-        context.metrics.get_metric(metric).add_or_update(value, [version, label], request_id)
-
-    add("pm25_photos_total", 1, outcome.code)
-    if outcome.code != ANSWERED:
-        return
-    for bound in PROCESSING_BOUNDS:
-        if outcome.seconds <= bound:
-            add("pm25_processing_le_total", 1, str(bound))
-    add("pm25_processing_le_total", 1, "+Inf")
-    add("pm25_stage_seconds_total", outcome.seconds, "all")
-    for stage, seconds in outcome.stages.items():
-        add("pm25_stage_seconds_total", seconds, stage)
+    return Account.opened(version, emit)

@@ -6,10 +6,8 @@ what is served.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,22 +31,10 @@ from handlers.contributions import contributions
 from handlers.estimator import LEVEL, Estimates, PM25Estimator
 from handlers.explanation import explanation
 from handlers.golden import check_golden
+from handlers.trace import EXPLANATION, Trace
 
 FURTHER_LEVELS = (0.5, 0.8, 0.95)
 SERVING_MIN_SIDE = 512  # [px] below it a photo from a client is refused
-
-
-@dataclass
-class Timings:
-    """Seconds spent in each stage of one answer."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = time.perf_counter() - start
 
 
 @dataclass(frozen=True)
@@ -104,14 +90,20 @@ class Predictor:
         )
 
     def features(
-        self, photo: Photo, metadata: PhotoMetadata, *, min_side: int = SERVING_MIN_SIDE
+        self,
+        photo: Photo,
+        metadata: PhotoMetadata,
+        *,
+        min_side: int = SERVING_MIN_SIDE,
+        trace: Trace | None = None,
     ) -> tuple[dict[str, float], ImageValidationResult]:
         """Named features of a decoded photo and its quality verdict.
 
         Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
         """
         light = light_of(photo.pixels)
-        verdict = ImageQualityValidator(min_side).validate(photo, light)
+        with (trace or Trace()).stage("quality"):
+            verdict = ImageQualityValidator(min_side).validate(photo, light)
         if not verdict.is_valid:
             raise _refusal(verdict)
         return {
@@ -140,7 +132,7 @@ class Predictor:
         *,
         include: Collection[str] = (),
         min_side: int = SERVING_MIN_SIDE,
-        timings: Timings | None = None,
+        trace: Trace | None = None,
     ) -> dict[str, object]:
         """The answer to one photo, as the service gives it. `include` may name "features" and
         "quantiles" (19, at 5 … 95 %), which are large and left out otherwise.
@@ -148,7 +140,7 @@ class Predictor:
         Raises PhotoError when the bytes are no photo that can be judged, MetadataError when a
         field is unknown or out of range.
         """
-        judged = self._judged(data, metadata, min_side, timings or Timings())
+        judged = self._judged(data, metadata, min_side, trace or Trace())
         return self._answer(judged, include)
 
     def explain(
@@ -158,14 +150,14 @@ class Predictor:
         *,
         include: Collection[str] = (),
         min_side: int = SERVING_MIN_SIDE,
-        timings: Timings | None = None,
+        trace: Trace | None = None,
     ) -> dict[str, object]:
         """The answer to one photo as `answer` gives it, and its `explanation`
         (handlers/explanation.py). Raises what `answer` raises.
         """
-        timings = timings or Timings()
-        judged = self._judged(data, metadata, min_side, timings)
-        with timings.stage("explanation"):
+        trace = trace or Trace()
+        judged = self._judged(data, metadata, min_side, trace)
+        with trace.stage(EXPLANATION):
             estimator, features = judged.estimator, judged.features
             camera = judged.circumstances.metadata.camera
             parts = contributions(estimator, estimator.row(features), camera)
@@ -178,19 +170,20 @@ class Predictor:
         data: bytes,
         metadata: Mapping[str, object] | None,
         min_side: int,
-        timings: Timings,
+        trace: Trace,
     ) -> _Judged:
         """What the models say of a photo, and all that they say it of."""
         given = parse_metadata(metadata or {})
-        with timings.stage("decode"):
+        with trace.stage("decode"):
             photo = decode_photo(data)
         circumstances = circumstances_of(given, photo)
-        given = circumstances.metadata
-        with timings.stage("features"):
-            features, verdict = self.features(photo, given, min_side=min_side)
-        with timings.stage("models"):
+        given = trace.metadata = circumstances.metadata
+        with trace.stage("features"):
+            features, verdict = self.features(photo, given, min_side=min_side, trace=trace)
+        trace.features = features
+        with trace.stage("ensemble"):
             estimator, ignored = self._knowing(given.camera)
-            estimates = estimator.estimate(estimator.row(features), [given.camera])
+            estimates = estimator.estimate(estimator.row(features), [given.camera], trace)
         return _Judged(circumstances, photo, features, verdict, estimator, ignored, estimates)
 
     def _answer(self, judged: _Judged, include: Collection[str]) -> dict[str, object]:

@@ -13,28 +13,34 @@ import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from features.errors import PM25Error
-from handlers.predictor import Predictor, Timings
+from handlers.metrics import ANSWERED
+from handlers.predictor import Predictor
 from handlers.problem import PROBLEM_MEDIA_TYPE, internal_error, problem
 from handlers.request import PhotoRequest, read_request
+from handlers.trace import Trace
 
-ANSWERED = "answered"
 JSON_MEDIA_TYPE = "application/json"
 _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one photo fared, for the counters: `answered` or a problem's code.
+    """How one photo fared, for the counters and the prediction log.
 
+    code     `answered` or a problem's code; no text of a request
+    answer   what the client got; None for a problem
     seconds  from bytes to answer [s]
-    stages   seconds in each stage of that way [s]
+    trace    what was seen on that way
     """
 
     code: str
+    status: int
+    answer: Mapping[str, Any] | None = None
     seconds: float = 0.0
-    stages: Mapping[str, float] = field(default_factory=dict)
+    trace: Trace = field(default_factory=Trace)
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,7 @@ def reply(
 def refusal(error: PM25Error, request_id: str | None) -> Reply:
     """The reply to a request as a whole that cannot be answered."""
     body = _encode(problem(error, request_id))
-    return Reply(error.status, PROBLEM_MEDIA_TYPE, body, (Outcome(error.code),))
+    return Reply(error.status, PROBLEM_MEDIA_TYPE, body, (Outcome(error.code, error.status),))
 
 
 def description(predictor: Predictor) -> Reply:
@@ -102,20 +108,21 @@ def _answer_photo(
 ) -> tuple[int, bytes, Outcome]:
     """Status, answer or problem in JSON, and outcome of one photo."""
     start = time.perf_counter()
-    timings = Timings()
+    trace = Trace()
     try:
         if isinstance(photo, PM25Error):
             raise photo
-        answer = answer_of(photo.data, photo.metadata, include=photo.include, timings=timings)
+        answer = answer_of(photo.data, photo.metadata, include=photo.include, trace=trace)
         seconds = time.perf_counter() - start
         own = {"processing_time": round(seconds, 4), "request_id": request_id}
-        return 200, _encode({**answer, **own}), Outcome(ANSWERED, seconds, timings.seconds)
+        return 200, _encode({**answer, **own}), Outcome(ANSWERED, 200, answer, seconds, trace)
     except PM25Error as error:
         refused = error
     except Exception as error:
         _log_where(error, request_id)
         refused = internal_error()
-    return refused.status, _encode(problem(refused, request_id)), Outcome(refused.code)
+    body = _encode(problem(refused, request_id))
+    return refused.status, body, Outcome(refused.code, refused.status)
 
 
 def _encode(content: Mapping[str, object]) -> bytes:

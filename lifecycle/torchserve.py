@@ -1,7 +1,8 @@
 """Start and stop TorchServe on this machine, and say what stands in the way.
 
 One server is one port: the inference port. All others move with it, and so does its folder
-build/torchserve/<port>, which holds its effective configuration, logs, keys and temporary files.
+build/torchserve/<port>, which holds its effective configuration, logs, keys, prediction log and
+temporary files.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ __all__ = [
     "Server",
     "archive_version",
     "log_tail",
+    "prediction_log",
     "running",
     "server_folder",
     "start",
@@ -92,6 +94,17 @@ class Server:
 def server_folder(port: int) -> Path:
     """The folder of the server on `port`; it need not exist."""
     return ROOT / "build" / "torchserve" / str(port)
+
+
+def prediction_log(folder: Path) -> Path | None:
+    """Where the workers of the server in `folder` write their answers down; None for nowhere.
+
+    As PM25_PREDICTION_LOG says, otherwise beside the server's logs. A restart leaves it alone.
+    """
+    from handlers.prediction_writer import OFF, SETTING
+
+    named = os.environ.get(SETTING)
+    return None if named == OFF else Path(named or folder / "predictions.db").resolve()
 
 
 def running(port: int = DEFAULT_PORT) -> Server | None:
@@ -255,7 +268,9 @@ def _effective_settings(
 
 def _launch(archive: Path, properties: Path, folder: Path, home: Path) -> None:
     """Run the `torchserve` command; it returns once the JVM has been started."""
-    from handlers.camera_folder import FOLDER  # here: it brings OpenCV, which few commands need
+    # Here: they bring OpenCV, which few commands need.
+    from handlers.camera_folder import FOLDER
+    from handlers.prediction_writer import OFF, SETTING
 
     # PYTHONPATH would come before the archive's own code, and TS_CONFIG_FILE before ours.
     inherited = {
@@ -273,6 +288,7 @@ def _launch(archive: Path, properties: Path, folder: Path, home: Path) -> None:
         "OMP_NUM_THREADS": "1",
         # Workers run in folders of their own.
         FOLDER: str(Path(inherited.get(FOLDER) or ROOT / "cameras").resolve()),
+        SETTING: str(prediction_log(folder) or OFF),
     }
     command = [sys.executable, "-m", "ts.model_server", "--start", "--ncs"]
     command += ["--ts-config", str(properties), "--model-store", str(archive.parent)]

@@ -21,7 +21,7 @@ from training import archive, dataset, evaluate, run
 
 COMMANDS = [
     *("train", "evaluate", "validate", "calibrate-camera", "package"),
-    *("predict", "serve", "stop", "register", "collect", "data", "features"),
+    *("predict", "serve", "stop", "register", "collect", "forget", "data", "features"),
 ]
 Pm25 = Callable[..., tuple[int, str, str]]
 

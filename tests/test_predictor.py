@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from features.errors import MetadataError, PhotoError
-from handlers.predictor import SERVING_MIN_SIDE, Predictor, Timings
+from handlers.predictor import SERVING_MIN_SIDE, Predictor
+from handlers.trace import STAGES, Trace
 from training.dataset import DataSet
 
 # The answer of the design, less what the server adds: processing_time and request_id.
@@ -229,11 +231,25 @@ def test_bad_metadata_is_refused_by_name(
     assert caught.value.status == 422
 
 
-def test_every_stage_is_timed(predictor: Predictor, data: bytes) -> None:
-    timings = Timings()
-    predictor.answer(data, min_side=SMALL, timings=timings)
-    assert list(timings.seconds) == ["decode", "features", "models"]
-    assert min(timings.seconds.values()) > 0
+def test_every_stage_is_timed_and_what_was_seen_is_told(predictor: Predictor, data: bytes) -> None:
+    trace = Trace()
+    start = time.perf_counter()
+    answer: Any = predictor.answer(data, NOON, include=["features"], min_side=SMALL, trace=trace)
+    taken = time.perf_counter() - start
+    assert trace.seconds.keys() == set(STAGES)
+    assert min(trace.seconds.values()) > 0
+    assert 0.5 * taken < sum(trace.seconds.values()) < taken
+    assert trace.metadata.lat == NOON["lat"]
+    finite = {name: value for name, value in trace.features.items() if np.isfinite(value)}
+    assert finite == {name: v for name, v in answer["features"].items() if v is not None}
+
+
+def test_a_refused_photo_tells_how_far_it_came(predictor: Predictor, data: bytes) -> None:
+    trace = Trace()
+    with pytest.raises(PhotoError):
+        predictor.answer(data, trace=trace)
+    assert trace.seconds.keys() == {"decode", "quality", "features"}
+    assert not trace.features
 
 
 def test_a_loaded_predictor_answers_like_the_first(

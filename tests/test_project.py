@@ -15,11 +15,11 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("features", "handlers", "training", "lifecycle", "commands")
+PACKAGES = ("features", "handlers", "training", "monitoring", "lifecycle", "commands")
 BUNDLED = ("features", "handlers")  # what an archive carries, and a stranger may load
 TARGETS = {
     *("help", "setup", "serve", "stop", "predict", "train", "evaluate", "package", "register"),
-    *("train-deep", "metamorphic", "learning-curve", "ablation", "validate"),
+    *("forget", "train-deep", "metamorphic", "learning-curve", "ablation", "validate"),
     "compare-uncertainty",
     *("test", "test-long", "lint", "check", "bench", "lock"),
 }

@@ -13,10 +13,15 @@ from typing import Any
 import pytest
 
 from features.errors import ArtifactError, MetadataError, PhotoError
-from handlers.predictor import Predictor, Timings
+from handlers import metrics
+from handlers.account import Account
+from handlers.metrics import ANSWERED
+from handlers.predictor import Predictor
 from handlers.problem import PROBLEM_TYPE
-from handlers.service import ANSWERED, Reply, description, reply
+from handlers.service import Reply, description, reply
 from handlers.serving_set import TRAINING_LIBRARIES
+from handlers.tally import Tally
+from handlers.trace import Trace
 
 ERRORS: dict[bytes, Exception] = {
     b"blurred": PhotoError("blurred", "The photo is blurred.", "Hold the camera still."),
@@ -40,11 +45,11 @@ class StandIn:
         *,
         include: Collection[str] = (),
         min_side: int = 512,
-        timings: Timings | None = None,
+        trace: Trace | None = None,
     ) -> dict[str, object]:
         if data in ERRORS:
             raise ERRORS[data]
-        return {"pm25_estimate": float("nan") if data == b"nan" else 17.5}
+        return {"pm25_estimate": float("nan") if data == b"nan" else 17.5, "uncertainty": 4.0}
 
     def explain(self, data: bytes, *arguments: Any, **more: Any) -> dict[str, object]:
         return {**self.answer(data), "explanation": {}}
@@ -64,8 +69,8 @@ def test_an_answer_carries_its_time_and_its_request(predictor: Predictor, photo:
     (outcome,) = answered.outcomes
     assert outcome.code == ANSWERED
     assert content["processing_time"] == round(outcome.seconds, 4)
-    assert list(outcome.stages) == ["decode", "features", "models"]
-    assert 0 < sum(outcome.stages.values()) < outcome.seconds
+    assert outcome.answer == {k: content[k] for k in outcome.answer}
+    assert 0 < sum(outcome.trace.seconds.values()) < outcome.seconds
 
 
 def test_metadata_and_wishes_reach_the_predictor(predictor: Predictor, photo: bytes) -> None:
@@ -147,33 +152,6 @@ def test_the_model_describes_itself() -> None:
 # ---- the archive's entry, with a context of our own in the place of TorchServe's
 
 
-class Metric:
-    def __init__(self, name: str, emitted: list[tuple[str, float, list[str]]]) -> None:
-        self.name = name
-        self.emitted = emitted
-
-    def add_or_update(self, value: float, labels: list[str], request_id: str) -> None:
-        self.emitted.append((self.name, value, labels))
-
-
-class Metrics:
-    """What the entry uses of ts.metrics.metric_cache_yaml_impl.MetricsCacheYamlImpl."""
-
-    def __init__(self) -> None:
-        self.declared: list[str] = []
-        self.emitted: list[tuple[str, float, list[str]]] = []
-
-    def cache_keys(self) -> list[str]:
-        return [f"counter:{name}" for name in self.declared]
-
-    def add_metric_to_cache(self, name: str, unit: str, labels: list[str]) -> None:
-        self.declared.append(name)
-
-    def get_metric(self, name: str) -> Metric:
-        assert name in self.declared
-        return Metric(name, self.emitted)
-
-
 class Context:
     """What the entry uses of ts.context.Context."""
 
@@ -181,7 +159,7 @@ class Context:
 
     def __init__(self, *headers: Mapping[str, Any]) -> None:
         self.headers = headers
-        self.metrics = Metrics()
+        self.metrics = None
         self.status: dict[int, int] = {}
         self.media_type: dict[int, str] = {}
 
@@ -199,16 +177,33 @@ class Context:
 
 
 @pytest.fixture
-def entry(monkeypatch: pytest.MonkeyPatch) -> Any:
+def account() -> Account:
+    return Account(Tally("1.2.3"), None)
+
+
+@pytest.fixture
+def entry(monkeypatch: pytest.MonkeyPatch, account: Account) -> Any:
     pm25_handler = importlib.import_module("handlers.pm25_handler")
     for name in TRAINING_LIBRARIES:  # which it has just shut out of this process as well
         if name in sys.modules and sys.modules[name] is None:
             del sys.modules[name]
-    monkeypatch.setattr(pm25_handler, "_predictor", lambda model_dir: StandIn())
+    monkeypatch.setattr(pm25_handler, "_loaded", lambda *_: (StandIn(), account))
     return pm25_handler.handle
 
 
-def test_one_bad_item_of_a_batch_fails_alone(entry: Any) -> None:
+def counts(account: Account, metric: metrics.Metric) -> dict[str, float]:
+    """What was counted of a metric, by its label."""
+    found: dict[str, float] = {}
+
+    def emit(reported: metrics.Metric, amount: float, labels: list[str]) -> None:
+        if reported == metric:
+            found[labels[1]] = amount
+
+    account.tally.report(emit)
+    return {label: amount for label, amount in found.items() if amount}
+
+
+def test_one_bad_item_of_a_batch_fails_alone(entry: Any, account: Account) -> None:
     rows = [{"body": b"clear"}, {"body": b"bug"}, {}, {"body": b"blurred"}, {"image": b"clear"}]
     context = Context({"Content-Type": "image/jpeg", "body": {"content-type": "x"}}, {}, {}, {}, {})
     assert entry(None, context) is None
@@ -218,14 +213,13 @@ def test_one_bad_item_of_a_batch_fails_alone(entry: Any) -> None:
     assert [json.loads(body)["request_id"] for body in replies] == [f"r-{i}" for i in range(5)]
     assert context.media_type[0] == "application/json"
     assert context.media_type[1] == "application/problem+json"
-    counted = [labels for name, _, labels in context.metrics.emitted if name == "pm25_photos_total"]
-    assert [outcome for _, outcome in counted] == [
-        ANSWERED,
-        "internal_error",
-        "missing_content_type",
-        "blurred",
-        ANSWERED,
-    ]
+    assert counts(account, metrics.PHOTOS) == {"answered": 2, "refused": 2, "failed": 1}
+
+
+def test_a_refusal_is_counted_by_its_reason(entry: Any, account: Account) -> None:
+    rows = [{"body": b"bug"}, {"body": b"blurred"}, {"body": b"blurred"}]
+    entry(rows, Context({}, {}, {}))
+    assert counts(account, metrics.REFUSALS) == {"internal_error": 1, "blurred": 2}
 
 
 def test_explain_and_describe_headers_change_nothing_for_their_neighbours(entry: Any) -> None:
@@ -240,19 +234,3 @@ def test_explain_and_describe_headers_change_nothing_for_their_neighbours(entry:
     assert ["explanation" in reply for reply in replies] == [True, *[False] * 5]
     assert replies[3] == replies[4]  # asked by the management API, and by a request without a body
     assert replies[3]["model_version"] == "1.2.3"
-
-
-def test_processing_times_are_counted_cumulatively(
-    entry: Any, predictor: Predictor, photo: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("handlers.pm25_handler._predictor", lambda model_dir: predictor)
-    context = Context({})
-    entry(None, context)
-    entry([{"body": photo}], context)
-    within = [labels[1] for name, _, labels in context.metrics.emitted if "_le_" in name]
-    bounds = [float(bound) for bound in within]
-    assert bounds == sorted(bounds)
-    assert bounds[-1] == float("inf")
-    seconds = {labels[1]: s for name, s, labels in context.metrics.emitted if "stage" in name}
-    assert seconds.keys() == {"all", "decode", "features", "models"}
-    assert 0 < sum(seconds.values()) - seconds["all"] < seconds["all"]

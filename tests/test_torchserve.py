@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 import time
@@ -46,24 +45,6 @@ def test_no_training_library_is_mapped_into_the_worker(server: Server) -> None:
     assert any("xgboost" in path for path in mapped)
     for library in ("sklearn", "skimage", "pandas"):
         assert not [path for path in mapped if f"/{library}/" in path]
-
-
-def test_counters_tell_outcomes_and_stages(server: Server, client: Client, photo: bytes) -> None:
-    client.send(photo, JPEG)
-    client.send(b"text", JPEG)
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port + 2, timeout=10)
-        connection.request("GET", "/metrics")
-        text = connection.getresponse().read().decode()
-        connection.close()
-        if 'outcome="unsupported_media_type"' in text:
-            break
-    assert 'pm25_photos_total{version="0.0.1",outcome="answered"' in text
-    assert 'pm25_photos_total{version="0.0.1",outcome="unsupported_media_type"' in text
-    assert 'pm25_processing_le_total{version="0.0.1",le="+Inf"' in text
-    for stage in ("decode", "features", "models", "all"):
-        assert f'pm25_stage_seconds_total{{version="0.0.1",stage="{stage}"' in text
 
 
 def test_the_model_describes_itself(server: Server) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from features.errors import DataStoreError
-from training.sqlite_file import SqliteFile
+from handlers.sqlite_file import SqliteFile
 
 DATASETS_DB = Path("build/datasets.db")
 

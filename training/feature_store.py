@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 from features.errors import PM25Error
 from features.photo import WORKING_SIDE
 from features.schema import FeatureFamily, feature_set_hash
+from handlers.sqlite_file import SqliteFile
 from training.feature_store_migrations import MIGRATIONS
-from training.sqlite_file import SqliteFile
 
 _VALUES = np.dtype("<f8")
 KEYS_PER_QUERY = 1000

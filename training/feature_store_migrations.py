@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from training.sqlite_file import Migrations
+from handlers.sqlite_file import Migrations
 
 # What 1.2.0 wrote into `conditions` for the code of decoder and quality gate, and what the same
 # code is called since: what it read from pictures stays true, though the gate has moved on.

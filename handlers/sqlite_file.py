@@ -30,6 +30,8 @@ class SqliteFile:
     if_damaged  what is lost when a damaged file is removed, as a sentence
     error       the kind of PM25Error that is raised: store_unusable, store_busy, store_too_new
     page_size   [bytes] of a file that is made; a file that is there keeps its own
+    patience    how long one waits for others before one gives up [s]
+    newer_is_fine  a file that newer code has migrated is used as it is, instead of store_too_new
     """
 
     def __init__(
@@ -41,12 +43,15 @@ class SqliteFile:
         if_damaged: str,
         error: type[PM25Error],
         page_size: int = 4096,
+        patience: float = BUSY_TIMEOUT,
+        newer_is_fine: bool = False,
     ) -> None:
         self.path = path
         self._what, self._if_damaged, self._error = what, if_damaged, error
+        self._patience, self._newer_is_fine = patience, newer_is_fine
         path.parent.mkdir(parents=True, exist_ok=True)
         with self.naming_the_file():
-            self.connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None)
+            self.connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
         try:
             with self.naming_the_file():
                 self.connection.execute(f"PRAGMA page_size = {page_size}")
@@ -79,7 +84,8 @@ class SqliteFile:
             try:
                 yield self.connection
             except BaseException:
-                self.connection.execute("ROLLBACK")
+                if self.connection.in_transaction:  # where a disk is full, SQLite has ended it
+                    self.connection.execute("ROLLBACK")
                 raise
             self.connection.execute("COMMIT")
 
@@ -111,7 +117,7 @@ class SqliteFile:
             with self.transaction():  # a second process waits here and then finds the record
                 applied = {n for (n,) in self.connection.execute("SELECT name FROM migrations")}
                 newer = sorted(applied.difference(known))
-                if newer:
+                if newer and not self._newer_is_fine:
                     raise self._error(
                         "store_too_new",
                         f"The {self._what} {self.path} was written by newer code: it has the "
@@ -128,7 +134,7 @@ class SqliteFile:
 
     def _switch_to_wal(self) -> None:
         """Two processes that switch a new file at once can lock each other out without a wait."""
-        give_up_at = time.monotonic() + BUSY_TIMEOUT
+        give_up_at = time.monotonic() + self._patience
         while True:
             try:
                 self.connection.execute("PRAGMA journal_mode = WAL")
