@@ -16,12 +16,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from handlers.sqlite_file import SqliteFile
 from training.collection.camera import SeenFile
 from training.collection.configuration import CollectionError
 from training.collection.frame import Frame, Refused
 from training.dataset_folder import unfinished
 from training.ground_truth.measurement import Sensor, SensorHour
-from training.sqlite_file import SqliteFile
 
 FILE = "collection.db"
 MIGRATIONS = (
