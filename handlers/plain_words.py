@@ -101,9 +101,9 @@ def sentence(
     if moved_most is None:
         return Words(
             f"We estimate about {now.en} µg/m³ of fine particles (PM2.5), as for {usual.en}: "
-            "nothing in this photo moved the estimate.",
+            "this one tells us nothing about the haze.",
             f"Calculamos unos {now.es} µg/m³ de partículas finas (PM2.5), como en {usual.es}: "
-            "nada de lo que muestra esta foto cambió el resultado.",
+            "esta no nos dice nada sobre la bruma.",
         )
     group, change = moved_most
     what, by, way = GROUPS[group], _number(abs(change)), _UP if change > 0 else _DOWN

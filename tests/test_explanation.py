@@ -161,7 +161,8 @@ def test_where_nothing_moved_the_sentence_says_so(predictor: Predictor, photo: b
     assert why["features"] == why["groups"] == []
     assert why["shares"] == {"listed": None, "shapley": None, "aumann_shapley": None}
     assert why["other_features"] == {"n": 0, "factor": 1.0, "pm25_change": 0.0}
-    assert "nothing in this photo" in why["sentence"]["en"]
+    assert "tells us nothing" in why["sentence"]["en"]
+    assert "no nos dice nada" in why["sentence"]["es"]
     json.dumps(why, allow_nan=False)
     assert_obeys(why, "Explanation")
 
