@@ -29,7 +29,7 @@ from tests.balcony import (
     rounds,
     true_pm25,
 )
-from tests.replaying_server import HTML, Asked, FakeClock, Reply
+from tests.replaying_server import HTML, Asked, FakeClock, Reply, openaq_hour
 from training.collection.collector import (
     Round,
     collect,
@@ -40,6 +40,7 @@ from training.collection.collector import (
 from training.collection.configuration import Collection, CollectionError
 from training.dataset import read_dataset
 from training.ground_truth.measurement import HOUR
+from training.ground_truth.openaq import OpenAQ
 from training.pairing import PairingRule
 
 # ---- a quiet day
@@ -336,5 +337,45 @@ def test_the_loop_keeps_to_the_minutes(collection: Collection, world: World) -> 
 
 
 def test_nothing_collected_is_told(collection: Collection) -> None:
-    with pytest.raises(PM25Error, match="does not exist"):
+    with pytest.raises(PM25Error, match="holds no collection"):
         state_of(collection)
+
+
+def test_a_clock_that_woke_up_in_the_past_takes_no_frame(
+    collection: Collection, world: World
+) -> None:
+    rounds(collection, world, 1)
+    world.clock.pass_by(hours=-5)
+    (done,) = rounds(collection, world, 1, hours=6)
+    assert "Nothing is done until the clock is set" in done.problems[0]
+    assert world.server.count(CAMERA) == 1
+    (done,) = rounds(collection, world, 1)
+    assert done.taken
+
+
+def test_hours_that_end_at_half_past_are_found(
+    collection: Collection, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in India: the hour from 7:30 to 8:30 holds a frame of 8:00 by the clock of Medellín."""
+    monkeypatch.setenv("OPENAQ_API_KEY", "a-key")
+    place = {"latitude": collection.lat, "longitude": collection.lon}
+    sensors = [{"id": 5, "parameter": {"id": 2}}]
+    station = {"coordinates": place, "isMonitor": True, "name": "Half past", "sensors": sensors}
+
+    def locations(_: Asked) -> Reply:
+        last = {"utc": world.clock.now().isoformat()}
+        return Reply({"results": [station | {"datetimeLast": last}]})
+
+    def hours(_: Asked) -> Reply:
+        ends = [MORNING.replace(second=0) + timedelta(minutes=30) + n * HOUR for n in range(-2, 5)]
+        told = [openaq_hour(at, float(at.hour)) for at in ends if at <= world.clock.now()]
+        return Reply({"results": told})
+
+    world.server.routes |= {"/locations": locations, "/sensors/5/hours": hours}
+    for _ in range(4):
+        openaq = OpenAQ(base_url=world.server.url, clock=world.clock)
+        collect_once(collection, openaq, world.clock)
+        openaq.close()
+        world.clock.pass_by(minutes=40)
+    assert list(labels(collection).items())[:2] == [("28 08:00", 13.0), ("28 08:40", 14.0)]
+    assert pairing(collection)[1]["window_ends_at"] == "2026-09-28T14:30:00+00:00"

@@ -38,6 +38,8 @@ from training import dataset_folder
 from training.collection.collector import collect_once
 from training.collection.configuration import Collection, read_configuration
 from training.dataset import read_dataset
+from training.ground_truth.clock import Clock
+from training.ground_truth.siata import Siata
 
 KILLS = 20
 WATCHED = (str(Path(code.__file__).parent), dataset_folder.__file__)
@@ -204,7 +206,7 @@ def test_a_kill_in_the_middle_of_a_disk_write_leaves_a_whole_journal(
             time.sleep(rng.uniform(0.01, 0.12))
             process.send_signal(signal.SIGKILL)
     finished = read_configuration(tmp_path / "collect.toml")
-    collect_once(finished, world.siata(), world.clock)
+    collect_once(finished, Siata(base_url=world.server.url), Clock())
     rows = read_dataset(tmp_path / "balcony").rows
     assert len(rows) == len({row.sha256 for row in rows}) == 40
     assert len(content(tmp_path / "balcony")) == 40 + 3

@@ -1,4 +1,4 @@
-"""Writing a data set's folder: its labels and card, each put in place in one step.
+"""A data set's folder: the pictures in one, and its files, each put in place in one step.
 
 The reader is `dataset.py`, whose docstring is the contract. What is put in place has reached the
 disk: after a power cut the file is the old one or the new one.
@@ -14,6 +14,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from training.dataset import REQUIRED_COLUMNS
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+
+
+def pictures_below(folder: Path) -> list[Path]:
+    """The pictures in `folder` and below it, by name; nothing hidden, such as half an upload."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
 
 
 def labels_csv(rows: Iterable[Mapping[str, str]]) -> str:

@@ -19,7 +19,14 @@ from pathlib import Path
 from features.errors import DataSetError, MetadataError, PhotoError
 from features.metadata import ALLOWED_FIELDS, PhotoMetadata, parse_metadata
 from features.photo import decode_photo
-from training.dataset_folder import card_toml, csv_text, labels_csv, put_in_place
+from training.dataset_folder import (
+    SUFFIXES,
+    card_toml,
+    csv_text,
+    labels_csv,
+    pictures_below,
+    put_in_place,
+)
 from training.ground_truth.measurement import (
     HOUR,
     GroundTruthError,
@@ -31,7 +38,6 @@ from training.ground_truth.measurement import (
 from training.pairing import Label, PairingRule, Unpaired, pair
 from training.pairing_table import PAIRING_COLUMNS, label_cells, pairing_row
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 _JOINED = timedelta(hours=24)  # hours that lie closer than this are asked for together
 _PLACE_KM = 0.8  # a position lies at most so far from its hundredths of a degree
 Progress = Callable[[Iterable[Path], int], Iterable[Path]]
@@ -92,7 +98,7 @@ def pair_photos(
     """
     if out.exists():
         raise DataSetError("folder_exists", f"{out} exists already.", "Name a new folder.")
-    paths = sorted(p for p in photos.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    paths = pictures_below(photos)
     if not paths:
         raise DataSetError(
             "no_photos", f"{photos} holds no {', '.join(SUFFIXES)}.", "Name a folder of photos."
@@ -240,10 +246,13 @@ class _HoursOnDemand(Mapping[str, Sequence[SensorHour]]):
 
 
 def _spans(times: list[datetime], max_age: timedelta) -> list[tuple[datetime, datetime]]:
-    """Start and end of the hours that photos of these times may need; near ones joined."""
+    """Start and end of the hours that photos of these times may need; near ones joined.
+
+    An hour more on both sides: in India and Nepal hours end at 30 and 15 past.
+    """
     spans: list[tuple[datetime, datetime]] = []
     for time in sorted(times):
-        start, end = hour_end(time - max_age) - HOUR, hour_end(time + max_age)
+        start, end = hour_end(time - max_age) - 2 * HOUR, hour_end(time + max_age) + HOUR
         if spans and start - spans[-1][1] <= _JOINED:
             spans[-1] = spans[-1][0], max(end, spans[-1][1])
         else:

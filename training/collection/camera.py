@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from pathlib import Path
@@ -19,6 +20,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 from features.photo import MAX_BYTES
 from training.collection.configuration import CollectionError
 from training.collection.frame import Frame, Refused, frame_of, read_frame
+from training.dataset_folder import pictures_below
 from training.ground_truth.client import certificates
 from training.ground_truth.clock import Clock
 
@@ -27,7 +29,6 @@ ATTEMPTS = 3
 AHEAD = timedelta(minutes=2)  # a camera's clock may run ahead by so much
 OLDEST = timedelta(minutes=30)  # of a frame when it is given
 SETTLED = 60.0  # [s] a file that was written to since may not be whole yet
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 class SeenFile(NamedTuple):
@@ -92,8 +93,8 @@ def new_files(folder: Path, seen: set[SeenFile], clock: Clock) -> Iterator[SeenF
             "camera_silent", f"{folder} is no folder.", "Correct [camera] folder, or mount it."
         )
     found = []
-    for path in folder.rglob("*"):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+    for path in pictures_below(folder):
+        with suppress(FileNotFoundError):  # it was moved away meanwhile
             state = path.stat()
             file = SeenFile(path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns)
             if file not in seen and state.st_mtime <= clock.now().timestamp() - SETTLED:

@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from training.collection.camera import fetch_frame, new_files, read_file
+from training.collection.camera import AHEAD, fetch_frame, new_files, read_file
 from training.collection.configuration import Collection, CollectionError
 from training.collection.frame import Frame, Refused
+from training.collection.journal import FILE as JOURNAL
 from training.collection.journal import Journal, KeptFrame
 from training.collection.labelling import settle_labels
 from training.dataset_folder import card_toml, csv_text, labels_csv, put_in_place
@@ -71,6 +72,8 @@ def collect_once(collection: Collection, source: GroundTruthSource, clock: Clock
     """
     with _alone(collection.folder), _journal(collection) as journal:
         journal.recover()
+        if behind := _behind(journal, clock.now()):
+            return Round((), (), 0, 0, (behind,), missing=True)
         taken, refused, problems = _take(collection, journal, clock)
         labels = settle_labels(collection, journal, source, clock.now())
         write_dataset(collection, journal)
@@ -108,9 +111,11 @@ def until_next_round(collection: Collection, now: datetime, *, missing: bool) ->
 
 def state_of(collection: Collection) -> State:
     """What the collection holds. Raises CollectionError nothing_collected."""
-    if not collection.folder.is_dir():
+    if not (collection.folder / JOURNAL).is_file():
         raise CollectionError(
-            "nothing_collected", f"{collection.folder} does not exist.", "Collect something first."
+            "nothing_collected",
+            f"{collection.folder} holds no collection.",
+            "Collect something first, or correct [dataset] folder.",
         )
     with _journal(collection) as journal:
         labels = journal.labels()
@@ -221,6 +226,20 @@ def _row(collection: Collection, frame: KeptFrame) -> dict[str, str]:
 def _journal(collection: Collection) -> Journal:
     at = f"{collection.lat:.4f}, {collection.lon:.4f}"
     return Journal(collection.folder, f"camera '{collection.camera}' at '{collection.site}' ({at})")
+
+
+def _behind(journal: Journal, now: datetime) -> str:
+    """Why the clock cannot be right, or nothing.
+
+    A small computer without a clock of its own wakes up in the past, and no frame may be of then.
+    """
+    newest = journal.newest()
+    if newest is None or now >= newest - AHEAD:
+        return ""
+    return (
+        f"It is {now:%Y-%m-%d %H:%M} UTC here, before the last frame was taken "
+        f"({newest:%Y-%m-%d %H:%M}). Nothing is done until the clock is set."
+    )
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from training.collection.camera import SeenFile
 from training.collection.configuration import CollectionError
 from training.collection.frame import Frame, Refused
 from training.dataset_folder import unfinished
-from training.ground_truth.measurement import Sensor, SensorHour
+from training.ground_truth.measurement import HOUR, Sensor, SensorHour
 
 FILE = "collection.db"
 MIGRATIONS = (
@@ -109,6 +109,14 @@ class KnownSensor:
     sensor: Sensor
     listed_at: datetime
     asked_at: datetime | None
+
+
+@dataclass(frozen=True)
+class HeardHour:
+    """An hour of a sensor, and when it was last heard of, UTC."""
+
+    hour: SensorHour
+    heard_at: datetime
 
 
 class Journal:
@@ -221,6 +229,10 @@ class Journal:
         with self._file.transaction() as db:
             db.execute("INSERT OR IGNORE INTO seen_files VALUES (?, ?, ?)", file)
 
+    def newest(self) -> datetime | None:
+        """When the last frame was taken, UTC."""
+        return _time(self._one("SELECT max(taken_at) FROM frames"))
+
     def frames(self) -> list[KeptFrame]:
         """All frames, in the order of their time."""
         return _frames(self._all("SELECT file, captured_at FROM frames WHERE whole ORDER BY slot"))
@@ -271,7 +283,7 @@ class Journal:
         """A sensor has said this. A value that is known stays; a gap may still be filled."""
         rows = [
             (
-                *(hour.sensor_id, hour.ends_at.astimezone(UTC).isoformat(), hour.pm25),
+                *(hour.sensor_id, _text(hour.ends_at.astimezone(UTC)), hour.pm25),
                 *(hour.as_published, hour.correction, " ".join(hour.flags), now.isoformat()),
             )
             for hour in hours
@@ -285,24 +297,19 @@ class Journal:
                 rows,
             )
 
-    def heard(self, ends_at: datetime) -> dict[str, datetime]:
-        """When each sensor last said something of this hour, or that it has nothing to say."""
-        rows = self._all(
-            "SELECT sensor_id, heard_at FROM hours WHERE ends_at = ?",
-            ends_at.astimezone(UTC).isoformat(),
-        )
-        return {sensor_id: datetime.fromisoformat(heard_at) for sensor_id, heard_at in rows}
-
-    def hours(self, ends_at: datetime) -> dict[str, list[SensorHour]]:
-        """What is known of one hour, by sensor."""
-        rows = self._all(
-            "SELECT sensor_id, pm25, as_published, correction, flags FROM hours WHERE ends_at = ?",
-            ends_at.astimezone(UTC).isoformat(),
-        )
-        return {
-            row[0]: [SensorHour(row[0], ends_at, row[1], row[2], row[3], tuple(row[4].split()))]
-            for row in rows
-        }
+    def hours(self, moment: datetime) -> dict[str, list[HeardHour]]:
+        """What is known of the hours that hold `moment`, by sensor."""
+        at = moment.astimezone(UTC)
+        found: dict[str, list[HeardHour]] = {}
+        for row in self._all(
+            "SELECT sensor_id, ends_at, pm25, as_published, correction, flags, heard_at "
+            "FROM hours WHERE ends_at > ? AND ends_at <= ? ORDER BY ends_at",
+            *(_text(at), _text(at + HOUR)),
+        ):
+            ends_at, flags = datetime.fromisoformat(row[1]), tuple(row[5].split())
+            hour = SensorHour(row[0], ends_at, row[2], row[3], row[4], flags)
+            found.setdefault(row[0], []).append(HeardHour(hour, datetime.fromisoformat(row[6])))
+        return found
 
     # ---- labels
 
@@ -338,6 +345,11 @@ class Journal:
 
 def _frames(rows: Sequence[tuple[Any, ...]]) -> list[KeptFrame]:
     return [KeptFrame(file, datetime.fromisoformat(captured_at)) for file, captured_at in rows]
+
+
+def _text(time: datetime) -> str:
+    """To the second: such texts are in the order of their times."""
+    return time.isoformat(timespec="seconds")
 
 
 def _time(text: str | None) -> datetime | None:

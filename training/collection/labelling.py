@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from training.collection.configuration import Collection
-from training.collection.journal import Journal, KeptFrame, KnownSensor
+from training.collection.journal import HeardHour, Journal, KeptFrame, KnownSensor
 from training.ground_truth.measurement import (
     HOUR,
     GroundTruthError,
@@ -106,7 +106,7 @@ def _needs(
     By `nearest` the second is asked only once patience with the first is over.
     """
     ends_at = hour_end(frame.captured_at)
-    hours = journal.hours(ends_at)
+    hours = journal.hours(frame.captured_at)
     if _has_value(hours, near[rank].sensor.id):
         return False
     if collection.rule.method == "idw" or rank == 0:
@@ -139,14 +139,16 @@ def _ask(
     start = min(hour_end(frame.captured_at) for frame in needed) - HOUR
     journal.ask(sensor.id, now)
     try:
-        hours = source.hours(sensor, start, hour_end(now) - HOUR)
+        hours = source.hours(sensor, start, now)
     except GroundTruthError as error:
         if error.code != "not_found":
             return [str(error)]
         hours = []  # it is listed and keeps no hours: an answer, too
-    told = {hour.ends_at for hour in hours}
-    silent = {hour_end(frame.captured_at) for frame in needed} - told
-    absent = [SensorHour(sensor.id, at, None, "", flags=(NOT_PUBLISHED,)) for at in silent]
+    absent = [
+        SensorHour(sensor.id, hour_end(frame.captured_at), None, "", flags=(NOT_PUBLISHED,))
+        for frame in needed
+        if not any(hour.starts_at <= frame.captured_at < hour.ends_at for hour in hours)
+    ]
     journal.hear([*hours, *absent], now)
     return []
 
@@ -161,10 +163,10 @@ def _ripe(
 ) -> Label | Unpaired | None:
     """What the frame is worth, or None while something better may come."""
     ends_at = hour_end(frame.captured_at)
-    hours = journal.hours(ends_at)
+    hours = journal.hours(frame.captured_at)
     best = near if collection.rule.method == "idw" else near[:1]
     complete = bool(near) and all(_has_value(hours, known.sensor.id) for known in best)
-    answered = bool(near) and _all_heard(collection, journal, near, ends_at)
+    answered = bool(near) and _all_heard(collection, hours, near, ends_at)
     lost = now >= ends_at + (source.history or GIVE_UP)
     if source.history is None:  # what was not heard may still be asked for
         lost = lost and answered
@@ -176,7 +178,7 @@ def _ripe(
         collection.lon,
         [known.sensor for known in near],
         {
-            sensor_id: [h for h in told if NOT_PUBLISHED not in h.flags]
+            sensor_id: [h.hour for h in told if NOT_PUBLISHED not in h.hour.flags]
             for sensor_id, told in hours.items()
         },
         collection.rule,
@@ -185,23 +187,25 @@ def _ripe(
 
 
 def _all_heard(
-    collection: Collection, journal: Journal, near: Sequence[KnownSensor], ends_at: datetime
+    collection: Collection,
+    hours: Mapping[str, Sequence[HeardHour]],
+    near: Sequence[KnownSensor],
+    ends_at: datetime,
 ) -> bool:
     """Whether, with patience over, every sensor has told its value or that it has none.
 
     By `nearest` those behind the first one with a value do not matter.
     """
-    hours, heard = journal.hours(ends_at), journal.heard(ends_at)
     for known in near:
         if _has_value(hours, known.sensor.id):
             if collection.rule.method == "nearest":
                 return True
             continue
-        told_at = heard.get(known.sensor.id)
-        if told_at is None or told_at < ends_at + collection.patience:
+        heard_at = [heard.heard_at for heard in hours.get(known.sensor.id, ())]
+        if not heard_at or max(heard_at) < ends_at + collection.patience:
             return False
     return True
 
 
-def _has_value(hours: Mapping[str, Sequence[SensorHour]], sensor_id: str) -> bool:
-    return any(hour.pm25 is not None for hour in hours.get(sensor_id, ()))
+def _has_value(hours: Mapping[str, Sequence[HeardHour]], sensor_id: str) -> bool:
+    return any(heard.hour.pm25 is not None for heard in hours.get(sensor_id, ()))
