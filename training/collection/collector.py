@@ -198,7 +198,7 @@ def _frames(collection: Collection, journal: Journal, clock: Clock) -> Iterator[
 
 def _keep(collection: Collection, journal: Journal, frame: Frame, now: datetime) -> str | Refused:
     """Put the frame into the data set, under its local time: its file, or the refusal."""
-    local = frame.captured_at.astimezone(collection.timezone)
+    local = frame.captured_at.astimezone(collection.timezone).replace(microsecond=0)
     frame = Frame(frame.data, local, frame.sha256, frame.pixels_sha256, frame.suffix)
     file = f"images/{local:%Y-%m-%d}/{local:%Y-%m-%dT%H-%M-%S%z}.{frame.suffix}"
 
