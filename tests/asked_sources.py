@@ -1,4 +1,4 @@
-"""What tests of the sources share: a sensor, a source that asks a local server, and its refusals."""
+"""What tests of the sources share: a sensor, and a source that asks a local server."""
 
 from __future__ import annotations
 

@@ -30,13 +30,7 @@ from tests.balcony import (
     true_pm25,
 )
 from tests.replaying_server import HTML, Asked, FakeClock, Reply, openaq_hour
-from training.collection.collector import (
-    Round,
-    collect,
-    collect_once,
-    state_of,
-    until_next_round,
-)
+from training.collection.collector import Round, collect, collect_once, state_of, until_next_round
 from training.collection.configuration import Collection, CollectionError
 from training.dataset import read_dataset
 from training.ground_truth.measurement import HOUR

@@ -9,18 +9,8 @@ import pytest
 
 from tests.asked_sources import *  # noqa: F403
 from tests.asked_sources import LAST, LAT, LON, refused_as_changed, sensor, source, values
-from tests.replaying_server import (
-    NOW,
-    Asked,
-    FakeClock,
-    ReplayingServer,
-    Reply,
-    openaq_hour,
-)
-from training.ground_truth.measurement import (
-    HOUR,
-    GroundTruthError,
-)
+from tests.replaying_server import NOW, Asked, FakeClock, ReplayingServer, Reply, openaq_hour
+from training.ground_truth.measurement import HOUR, GroundTruthError
 from training.ground_truth.openaq import OpenAQ
 
 

@@ -10,16 +10,8 @@ import pytest
 
 from tests.asked_sources import *  # noqa: F403
 from tests.asked_sources import LAST, LAT, LON, refused_as_changed, sensor, source
-from tests.replaying_server import (
-    NOW,
-    Asked,
-    FakeClock,
-    ReplayingServer,
-    Reply,
-)
-from training.ground_truth.measurement import (
-    HOUR,
-)
+from tests.replaying_server import NOW, Asked, FakeClock, ReplayingServer, Reply
+from training.ground_truth.measurement import HOUR
 from training.ground_truth.sources import open_source
 
 

@@ -1,4 +1,4 @@
-"""SIATA's geoportal: only the end is dated, local time, gaps and sentinels; other layouts are refused."""
+"""SIATA's geoportal: local time of which only the end is dated, with gaps and sentinels."""
 
 from __future__ import annotations
 
@@ -17,9 +17,7 @@ from tests.replaying_server import (
     siata_hours,
     siata_station,
 )
-from training.ground_truth.measurement import (
-    HOUR,
-)
+from training.ground_truth.measurement import HOUR
 from training.ground_truth.reference_value import SENTINELS
 
 STATIONS = "/geodata/geodataJson/1/pm25_minio"

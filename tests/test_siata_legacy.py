@@ -11,13 +11,8 @@ import pytest
 
 from tests.asked_sources import *  # noqa: F403
 from tests.asked_sources import LAT, LON, LONG_AGO, refused_as_changed, sensor, values
-from tests.replaying_server import (
-    NOW,
-    FakeClock,
-)
-from training.ground_truth.measurement import (
-    GroundTruthError,
-)
+from tests.replaying_server import NOW, FakeClock
+from training.ground_truth.measurement import GroundTruthError
 from training.ground_truth.siata_legacy import SiataLegacy
 
 
