@@ -26,7 +26,8 @@ import torch  # noqa: E402
 from benchmarks import budgets  # noqa: E402
 from benchmarks.archives import echo_archive, measured_archive, unpacked_artifact  # noqa: E402
 from benchmarks.budgets import Measurement, budget_table  # noqa: E402
-from benchmarks.cached import cached_extraction_seconds  # noqa: E402
+from benchmarks.cached import cached_extraction  # noqa: E402
+from benchmarks.extraction_rate import extraction_rate  # noqa: E402
 from benchmarks.feature_costs import feature_costs, write_costs  # noqa: E402
 from benchmarks.full_decode import FullDecoder  # noqa: E402
 from benchmarks.photos import SIZES, photo_files  # noqa: E402
@@ -76,9 +77,9 @@ def main() -> None:
         predictor = Predictor.load(unpacked_artifact(archive, Path(scratch)))
         rows, stages = measure_estimate(predictor)
         rows += measure_serving(archive, Path(scratch))
-        cached = cached_extraction_seconds(Path(scratch), CACHED_PHOTOS)
+        rows += measure_extraction(Path(scratch))
     costs = feature_costs(photo_files(FOLDER, HD))
-    rows += [Measurement(budgets.CACHED, cached), measure_training(arguments.train or ())]
+    rows.append(measure_training(arguments.train or ()))
     print(f"Models: {models}. Load of this machine: {os.getloadavg()[0]:.1f}\n")
     print(budget_table(rows))
     print("\nThe time of one answer, in place [ms]\n" + stage_table(stages))
@@ -154,6 +155,16 @@ def measure_serving(archive: Path, scratch: Path) -> list[Measurement]:
         ),
         Measurement(budgets.MEMORY, memory, "after 12 MP photos"),
         Measurement(budgets.FIRST_ANSWER, start),
+    ]
+
+
+def measure_extraction(scratch: Path) -> list[Measurement]:
+    """Photos into the feature store, and out of it again; each in a process of its own."""
+    rate = extraction_rate(FOLDER, scratch)
+    cached = cached_extraction(scratch, CACHED_PHOTOS)
+    return [
+        Measurement(budgets.EXTRACTION, rate.ratio, str(rate)),
+        Measurement(budgets.CACHED, cached.seconds, str(cached)),
     ]
 
 

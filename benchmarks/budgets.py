@@ -32,6 +32,9 @@ TWO_WORKERS = Budget("throughput of two workers / of one, 12 MP", "at least", 1.
 MEMORY = Budget("JVM and one worker, PSS", "at most", 600.0, "MB")
 FIRST_ANSWER = Budget("start to first answer", "at most", 6.0, "s")
 CACHED = Budget("extraction of 100,000 photos, all cached", "at most", 10.0, "s")
+EXTRACTION = Budget("extraction on two processes / on one, 1080p", "at least", 1.8, "×")
+LOOK_UP = Budget("look-up by key among 1,000,000 readings", "at most", 1.0, "ms")
+WINDOW = Budget("the last 1,000 of 1,000,000 readings", "at most", 20.0, "ms")
 TRAINING = Budget("training with scores, cold store, 2 cores", "at most", 6.0, "min")
 
 

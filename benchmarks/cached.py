@@ -1,50 +1,80 @@
-"""Feature extraction when every photo was read before: what the store alone costs."""
+"""Feature extraction when every photo was read before: what the store alone costs.
+
+`python -m benchmarks.cached FOLDER PHOTOS` measures in a process of its own, so that its peak of
+memory is that of the extraction, and prints the result as JSON.
+"""
 
 from __future__ import annotations
 
-import hashlib
+import json
+import resource
+import subprocess
+import sys
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
+from benchmarks.made_up_readings import fill, made_up_photo
 from features.extractor import ScientificFeatureExtractor
-from features.metadata import PhotoMetadata
-from training.dataset import LabelledPhoto
-from training.extraction import extract_features, reading_conditions
-from training.feature_store import FeatureStore, PhotoKey, Reading
+from training.extraction import extract_features, store_features
+from training.feature_store import FeatureStore
+from training.workers import LocalProcesses
 
-_MIN_SIDE = 512
+_MB = 2**20
+_RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # [bytes] of ru_maxrss
 
 
-def cached_extraction_seconds(folder: Path, photos: int) -> float:
-    """Seconds to extract `photos` made-up photos whose features a new store in `folder` holds."""
+@dataclass(frozen=True)
+class CachedExtraction:
+    """Seconds and peaks of resident memory [MB].
+
+    idle    rows of the data set read, nothing extracted
+    stored  after `pm25 features extract` has found every photo in the store
+    matrix  after the whole matrix has been filled, as for a training; its own size is `of_matrix`
+    """
+
+    store_seconds: float
+    seconds: float
+    idle: float
+    stored: float
+    matrix: float
+    of_matrix: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.matrix:.0f} MB at the peak: {self.idle:.0f} before, {self.of_matrix:.0f} the "
+            f"matrix; found in the store: {self.store_seconds:.1f} s, {self.stored:.0f} MB"
+        )
+
+
+def cached_extraction(folder: Path, photos: int) -> CachedExtraction:
+    """Extract `photos` made-up photos whose features a new store in `folder` holds."""
+    path = folder / "cached.db"
+    fill(path, photos)
+    command = [sys.executable, "-m", "benchmarks.cached", str(path), str(photos)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return CachedExtraction(**json.loads(printed))
+
+
+def peak_mb(who: int = resource.RUSAGE_SELF) -> float:
+    """The largest resident memory that this process has had, or any of its children that ended."""
+    return resource.getrusage(who).ru_maxrss * _RSS_UNIT / _MB
+
+
+def _measured(path: Path, photos: int) -> CachedExtraction:
     extractor = ScientificFeatureExtractor()
-    rows = [_row(number) for number in range(photos)]
-    reading = Reading(np.random.default_rng(25).normal(size=len(extractor.names)))
-    conditions = reading_conditions(_MIN_SIDE)
-    with FeatureStore(folder / "cached.db") as store:
-        readings = {PhotoKey(row.sha256, conditions): reading for row in rows}
-        store.put(readings, extractor.feature_set, extractor="made up")
-    with FeatureStore(folder / "cached.db") as store:
+    rows = [made_up_photo(number) for number in range(photos)]
+    idle = peak_mb()
+    with FeatureStore(path) as store:
         start = time.monotonic()
-        extract_features(rows, store, extractor, jobs=1, progress=False)
-        return time.monotonic() - start
+        store_features(rows, store, extractor, LocalProcesses(1), progress=False)
+        store_seconds, stored = time.monotonic() - start, peak_mb()
+        start = time.monotonic()
+        extracted = extract_features(rows, store, extractor, jobs=1, progress=False)
+        seconds = time.monotonic() - start
+    of_matrix = extracted.matrix.nbytes / _MB
+    return CachedExtraction(store_seconds, seconds, idle, stored, peak_mb(), of_matrix)
 
 
-def _row(number: int) -> LabelledPhoto:
-    return LabelledPhoto(
-        path=Path(f"{number}.jpg"),
-        file=f"{number}.jpg",
-        sha256=hashlib.sha256(number.to_bytes(4, "big")).hexdigest(),
-        min_side=_MIN_SIDE,
-        site="a",
-        camera="",
-        country="",
-        session=str(number),
-        pm25=10.0,
-        pm25_quality="A",
-        pm25_as_published="",
-        pm10=None,
-        metadata=PhotoMetadata(),
-    )
+if __name__ == "__main__":
+    print(json.dumps(asdict(_measured(Path(sys.argv[1]), int(sys.argv[2])))))

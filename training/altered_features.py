@@ -13,7 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,6 +29,7 @@ from training.extraction import (
     check_photo,
     made_by,
     naming_the_photo,
+    on_one_thread,
     values_of,
 )
 from training.feature_store import FeatureStore, PhotoKey, Provenance, Reading
@@ -163,7 +163,7 @@ def _read_copies(
     carried: Sequence[Mapping[str, NDArray[np.float64]]],
 ) -> tuple[dict[PhotoKey, Reading], Provenance]:
     """All copies of one photo, on one thread."""
-    cv2.setNumThreads(1)
+    on_one_thread()
     check_code(keys[0].conditions, _keys(row)[0].conditions, feature_set, extractor)
     readings = {}
     with naming_the_photo(row.path):

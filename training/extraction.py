@@ -25,6 +25,7 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from features.errors import DataSetError, PhotoError
@@ -200,7 +201,7 @@ def read_photo(
 
     carried  values of families that need not be computed, by name
     """
-    cv2.setNumThreads(1)
+    on_one_thread()
     data = path.read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
     try:
@@ -213,6 +214,12 @@ def read_photo(
         worst = next(issue for issue in verdict.issues if issue.severity == "error")
         return sha256, Reading(None, Refusal(worst.code, worst.detail))
     return sha256, Reading(values_of(light, extractor, carried or {}))
+
+
+def on_one_thread() -> None:
+    """From here on: whoever reads photos side by side needs no threads that wait for each other."""
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
 
 
 def values_of(light: Light, extractor: Extractor, carried: Mapping[str, Floats]) -> Floats:

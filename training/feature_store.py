@@ -241,8 +241,7 @@ class FeatureStore(SqliteFile):
             rows = self._execute(
                 """
                 SELECT sha256, created_at, feature_values, refusal_code, refusal_detail
-                FROM json_each(?) JOIN readings ON readings.id = json_each.value
-                ORDER BY readings.id DESC
+                FROM json_each(?) CROSS JOIN readings ON readings.id = json_each.value
                 """,
                 (json.dumps(latest),),
             )

@@ -1,0 +1,97 @@
+"""Feature extraction from photos: how many a second on one process and on two, in what memory.
+
+`python -m benchmarks.extraction_rate FOLDER` measures in a process of its own, so that the peaks of
+memory are those of the extraction, and prints the result as JSON.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from benchmarks.cached import peak_mb
+from benchmarks.made_up_readings import made_up_photo
+from benchmarks.photos import SIZES, photo_files
+from features.extractor import ScientificFeatureExtractor
+from training.dataset import LabelledPhoto
+from training.extraction import store_features
+from training.feature_store import FeatureStore
+from training.workers import LocalProcesses
+
+_COPIES = 8  # of each photo, with a few bytes of their own, so that each is a photo to the store
+_TURNS = (1, 2, 2, 1, 1, 2)  # processes: a machine that slows down slows both
+
+
+@dataclass(frozen=True)
+class ExtractionRate:
+    """Photos a second with one process and with two; peaks of resident memory [MB]."""
+
+    one: float
+    two: float
+    parent: float
+    child: float
+
+    @property
+    def ratio(self) -> float:
+        return self.two / self.one
+
+    def __str__(self) -> str:
+        return (
+            f"{self.two:.1f} / {self.one:.1f} photos a second; at the peak {self.child:.0f} MB a "
+            f"process, {self.parent:.0f} MB where they are stored"
+        )
+
+
+def extraction_rate(folder: Path, scratch: Path) -> ExtractionRate:
+    """Measured on the 1080p photos below `folder`; stores and copies go to `scratch`."""
+    command = [sys.executable, "-m", "benchmarks.extraction_rate", str(folder), str(scratch)]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return ExtractionRate(**json.loads(printed))
+
+
+def _measured(folder: Path, scratch: Path) -> ExtractionRate:
+    rows = _copies(photo_files(folder, SIZES[0]), scratch)
+    rates: dict[int, list[float]] = {1: [], 2: []}
+    for jobs in (1, 2):  # tables that are made once, and processes that are started once
+        _rate(rows[: 4 * jobs], scratch / f"warm-{jobs}.db", jobs)
+    for turn, jobs in enumerate(_TURNS):
+        rates[jobs].append(_rate(rows, scratch / f"turn-{turn}.db", jobs))
+    parent = peak_mb()
+    _end_processes()
+    child = peak_mb(resource.RUSAGE_CHILDREN)
+    return ExtractionRate(statistics.median(rates[1]), statistics.median(rates[2]), parent, child)
+
+
+def _rate(rows: list[LabelledPhoto], path: Path, jobs: int) -> float:
+    with FeatureStore(path) as store:
+        start = time.monotonic()
+        extractor = ScientificFeatureExtractor()
+        store_features(rows, store, extractor, LocalProcesses(jobs), progress=False)
+        return len(rows) / (time.monotonic() - start)
+
+
+def _copies(photos: list[Path], scratch: Path) -> list[LabelledPhoto]:
+    rows = []
+    for number in range(_COPIES * len(photos)):
+        path = scratch / f"{number}.jpg"
+        path.write_bytes(photos[number % len(photos)].read_bytes() + number.to_bytes(2, "big"))
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        rows.append(replace(made_up_photo(number), path=path, sha256=digest))
+    return rows
+
+
+def _end_processes() -> None:
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True)
+
+
+if __name__ == "__main__":
+    print(json.dumps(asdict(_measured(Path(sys.argv[1]), Path(sys.argv[2])))))
