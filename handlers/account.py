@@ -7,13 +7,16 @@ import signal
 import sys
 import threading
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from handlers import metrics
 from handlers.prediction_log import Prediction
 from handlers.prediction_writer import PredictionWriter
-from handlers.service import Outcome
 from handlers.tally import Emit, Tally, report_in_background
 from handlers.trace import EXPLANATION
+
+if TYPE_CHECKING:  # with it would come all models
+    from handlers.service import Outcome
 
 
 class Account:

@@ -26,10 +26,9 @@ from features.errors import PM25Error
 from features.meteorology import MeteorologicalFeatureExtractor
 from handlers.circumstances import PLACE_DECIMALS
 from handlers.metrics import DAMAGED, DISK_FULL, IO_ERROR, LOCKED, NO_FOLDER, OTHER, READ_ONLY
-from handlers.sqlite_file import Migrations, SqliteFile
+from handlers.sqlite_file import BUSY_TIMEOUT, Migrations, SqliteFile
 from handlers.trace import STAGES, Trace
 
-PATIENCE = 1.0  # [s] that a writer waits for another one
 FEATURE_VALUES = np.dtype("<f4")
 
 MIGRATIONS: Migrations = (
@@ -148,7 +147,7 @@ class PredictionLog(SqliteFile):
     per thread. Raises OSError, and PredictionLogError: store_unusable, store_busy.
     """
 
-    def __init__(self, path: Path, *, patience: float = PATIENCE) -> None:
+    def __init__(self, path: Path, *, patience: float = BUSY_TIMEOUT) -> None:
         self._file = _for_its_owner_alone(path)
         self._feature_sets: dict[tuple[str, tuple[str, ...]], int] = {}
         super().__init__(
@@ -218,7 +217,7 @@ class PredictionLog(SqliteFile):
 
     def _row(self, prediction: Prediction) -> tuple[object, ...]:
         answer, seconds = prediction.answer, prediction.trace.seconds
-        features, lat, lon = _without_the_precise_place(prediction.trace)
+        features, lat, lon = without_the_precise_place(prediction.trace)
         return (
             _as_text(prediction.answered_at),
             answer["model_version"],
@@ -294,7 +293,7 @@ def _codes(findings: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps([finding["code"] for finding in findings])
 
 
-def _without_the_precise_place(
+def without_the_precise_place(
     trace: Trace,
 ) -> tuple[dict[str, float], float | None, float | None]:
     """Features, latitude and longitude, with the place rounded before the sun is looked up."""

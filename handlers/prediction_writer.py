@@ -34,6 +34,7 @@ KEEP_DAYS = 90.0
 LONGEST_DAYS = 36500.0
 QUEUE = 500  # answers that may wait; about 20 kB each
 BATCH = 100  # rows in one transaction
+PATIENCE = 1.0  # [s] for another writer
 RETRY = 1.0  # [s] after a failure
 TIDY = 3600.0  # [s] between two looks for rows that are too old
 TIDY_BATCH = 500  # of them in one transaction, so that no writer waits for long
@@ -104,7 +105,7 @@ class PredictionWriter:
         try:
             if self._log is None or not self._log.is_in_place:
                 self._leave()
-                self._log = PredictionLog(self.path)
+                self._log = PredictionLog(self.path, patience=PATIENCE)
             self._store(self._log, batch)
             self._tidy(self._log)
         except Exception as error:  # whatever it is: the thread goes on, and so do the answers

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from handlers.prediction_log import PredictionLog, PredictionLogError
 
-PATIENCE = 30.0  # [s] for the workers' writes, each of which takes milliseconds
 IN_FLIGHT = 1.5  # [s] in which a worker has written what it had answered
 
 
@@ -35,11 +34,17 @@ def forget(path: Path, before: datetime | None = None) -> Forgotten:
             "Name the file: PM25_PREDICTION_LOG=…, or the server's port: --port.",
         )
     limit = before or datetime.now(UTC)
-    size = path.stat().st_size
-    with PredictionLog(path, patience=PATIENCE) as log:
+    before_it = _size(path)
+    with PredictionLog(path) as log:
         rows = log.forget(limit)
         if before is None:
             time.sleep(IN_FLIGHT)
             rows += log.forget(limit)
         log.vacuum()
-    return Forgotten(rows, size, path.stat().st_size)
+    return Forgotten(rows, before_it, _size(path))
+
+
+def _size(path: Path) -> int:
+    """With the recent changes that lie beside the file."""
+    files = (path, path.with_name(f"{path.name}-wal"))
+    return sum(file.stat().st_size for file in files if file.is_file())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,10 +13,13 @@ import psutil
 import pytest
 
 from features.errors import ServerError
+from handlers.prediction_writer import KEEP_DAYS, KEEP_SETTING, OFF, SETTING
 from lifecycle import torchserve
 from lifecycle.management import Management
 from lifecycle.torchserve import Server
+from tests.prometheus import value, wait_for
 from tests.serving import JPEG, Client, free_port, is_answer, run_pm25
+from training.package import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +27,10 @@ def production(archive: Path) -> Iterator[Server]:
     """A server of its own with infra/torchserve/production.properties."""
     port = free_port()
     try:
-        yield torchserve.start(archive, port, config=torchserve.PRODUCTION)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv(SETTING, OFF)
+            server = torchserve.start(archive, port, config=torchserve.PRODUCTION)
+        yield server
     finally:
         torchserve.stop(port)
 
@@ -76,6 +83,43 @@ def test_the_command_knows_the_key_and_tells_it_to_nobody(production: Server) ->
     said = [path.read_text() for path in production.folder.rglob("*.log")] + [ran.stdout]
     for kind in ("inference", "management"):
         assert not [text for text in said if str(production.key(kind)) in text]
+
+
+def test_the_container_and_the_service_keep_their_log_in_one_place() -> None:
+    told = (ROOT / "infra" / "torchserve" / "production.env").read_text(encoding="utf-8")
+    (path,) = re.findall(rf"^{SETTING}=(\S+)$", told, re.MULTILINE)
+    dockerfile = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert f"{SETTING}={path}\n" in dockerfile
+    assert f"VOLUME {Path(path).parent}\n" in dockerfile
+    assert f"--mode=700 {Path(path).parent}\n" in dockerfile
+    (days,) = re.findall(rf"^{KEEP_SETTING}=(\S+)$", told, re.MULTILINE)
+    assert float(days) == KEEP_DAYS
+
+
+def test_a_prediction_log_that_is_switched_off_keeps_nothing(
+    production: Server, photo: bytes
+) -> None:
+    key = production.key("inference")
+    assert Client(production.port).send(photo, bearer(key))[0] == 200
+    assert wait_for(lambda: value(production, "pm25_photos_total", outcome="answered"), 1)
+    assert value(production, "pm25_prediction_log_rows_total") == 0
+    assert not list(production.folder.glob("predictions*"))
+
+
+def test_no_log_holds_a_key_that_was_right_or_wrong(production: Server, photo: bytes) -> None:
+    """The logs hold everything that was asked above as well."""
+    wrong = "a-wrong-key-that-somebody-tried"
+    client = Client(production.port)
+    for headers in (bearer(wrong), {**JPEG, "Authorization": wrong}):
+        assert client.exchange(photo, headers, f"/predictions/pm25?token={wrong}")[0] == 400
+    with pytest.raises(ServerError):
+        Management(production.port + 1, wrong).versions()
+    keys = [str(production.key(kind)) for kind in ("inference", "management")]
+    logs = list(production.folder.rglob("*.log"))
+    assert {path.name for path in logs} >= {"access.log", "http.log", "server.log", "console.log"}
+    for path in logs:
+        text = path.read_text(encoding="utf-8", errors="replace")
+        assert not [key for key in (*keys, wrong) if key in text], path
 
 
 def test_the_keys_leave_with_the_server(production: Server) -> None:

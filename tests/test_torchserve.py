@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import socket
-import time
 from pathlib import Path
 
 import psutil
@@ -14,13 +12,6 @@ from features.errors import ServerError
 from lifecycle import ports, torchserve
 from lifecycle.torchserve import Server
 from tests.serving import (
-    FORM,
-    JPEG,
-    JSON,
-    METADATA,
-    SECRET,
-    Client,
-    as_text,
     free_port,
     worker_pids,
 )
@@ -112,27 +103,3 @@ def test_a_file_that_is_no_archive_is_refused(tmp_path: Path) -> None:
         with pytest.raises(ServerError) as caught:
             torchserve.start(path, free_port())
         assert caught.value.code == "no_archive"
-
-
-def test_no_log_holds_a_header_a_photo_or_a_place(
-    client: Client, server: Server, photo: bytes
-) -> None:
-    """Runs last: the logs hold everything that was asked above."""
-    client.send(
-        photo, {**JPEG, "Authorization": f"Bearer {SECRET}"}, "/predictions/pm25?lat=6.2518"
-    )
-    client.form(image=photo, metadata=json.dumps(METADATA).encode())
-    client.form(image=photo, metadata=b'{"lat": 6.2518, "lon"')
-    client.send(b"%" + photo, FORM)
-    client.send(b'{"photo": "' + as_text(photo)[:-3].encode(), JSON)
-    beyond = {"photo": as_text(photo), "metadata": {**METADATA, "temperature_c": 900}}
-    client.send(json.dumps(beyond).encode(), {**JSON, "X-Place": "6.2518,-75.5636"})
-    time.sleep(0.5)
-    logs = [path for path in server.folder.rglob("*") if path.suffix in (".log", ".gz")]
-    assert {path.name for path in logs} >= {"access.log", "worker.log", "http.log", "console.log"}
-    for path in logs:
-        text = path.read_bytes()
-        assert SECRET.encode() not in text, path
-        assert b"6.2518" not in text and b"75.5636" not in text, path
-        assert b"JFIF" not in text and photo[200:240] not in text, path
-        assert as_text(photo)[200:260].encode() not in text, path
