@@ -35,12 +35,11 @@ def explanation(
     order = [int(i) for i in np.argsort(-moved, kind="stable") if moved[i] > 0]
     listed, others = order[:LISTED], order[LISTED:]
     groups = _groups(parts)
-    first = next(iter(groups.items()), None)
     said = sentence(
         parts.estimate,
         parts.baseline,
         parts.situation,
-        None if first is None else (first[0], _moved_by(parts, first[1])["pm25_change"]),
+        {group: _moved_by(parts, members)["pm25_change"] for group, members in groups.items()},
     )
     total = float(moved.sum())
     shapley = parts.shapley_share

@@ -6,6 +6,7 @@ such group, and what moved an estimate most is said of the group.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from features.extractor import ScientificFeatureExtractor
@@ -90,34 +91,48 @@ _DOWN = Words("down", "hacia abajo")
 
 
 def sentence(
-    estimate: float, baseline: float, situation: str, moved_most: tuple[str, float] | None
+    estimate: float, baseline: float, situation: str, changes: Mapping[str, float]
 ) -> Words:
     """One sentence about an estimate and that of a usual photo [ug m-3].
 
-    moved_most: the group that moved it most, and by how much [ug m-3]; None where nothing did.
+    changes: group → what it moved the estimate by [ug m-3], what moved it most first. If that went
+    against the whole difference, the sentence also names what went with it most.
     """
     usual = SITUATIONS[situation]
     now, then = _number(estimate), _number(baseline)
-    if moved_most is None:
+    if not changes:
         return Words(
             f"We estimate about {now.en} µg/m³ of fine particles (PM2.5), as for {usual.en}: "
             "this one tells us nothing about the haze.",
             f"Calculamos unos {now.es} µg/m³ de partículas finas (PM2.5), como en {usual.es}: "
             "esta no nos dice nada sobre la bruma.",
         )
-    group, change = moved_most
-    what, by, way = GROUPS[group], _number(abs(change)), _UP if change > 0 else _DOWN
-    return Words(
+    most = next(iter(changes))
+    what, by, way = _said(most, changes[most])
+    said = Words(
         f"We estimate about {now.en} µg/m³ of fine particles (PM2.5), against {then.en} for "
-        f"{usual.en}: what moved it most, {by.en} {way.en}, is {what.en}.",
+        f"{usual.en}: what moved it most, {by.en} {way.en}, is {what.en}",
         f"Calculamos unos {now.es} µg/m³ de partículas finas (PM2.5), frente a {then.es} en "
-        f"{usual.es}: lo que más cambió el resultado, {by.es} {way.es}, fue {what.es}.",
+        f"{usual.es}: lo que más cambió el resultado, {by.es} {way.es}, fue {what.es}",
     )
+    against = [group for group in changes if changes[group] * changes[most] < 0.0]
+    if against and (estimate - baseline) * changes[most] < 0.0:
+        what, by, way = _said(against[0], changes[against[0]])
+        said = Words(
+            f"{said.en}, and against it, {by.en} {way.en}, {what.en}",
+            f"{said.es}, y en contra, {by.es} {way.es}, {what.es}",
+        )
+    return Words(f"{said.en}.", f"{said.es}.")
+
+
+def _said(group: str, change: float) -> tuple[Words, Words, Words]:
+    """What moved an estimate, by how much, and which way."""
+    return GROUPS[group], _number(abs(change)), _UP if change > 0.0 else _DOWN
 
 
 def _number(value: float) -> Words:
-    """A concentration as people say it: whole from 10 on, one decimal below."""
-    said = f"{value:.0f}" if round(value, 1) >= 10 else f"{value:.1f}"
+    """A concentration as people say it: whole from 10 on, a decimal below if it is not zero."""
+    said = f"{value:.0f}" if round(value, 1) >= 10 else f"{value:.1f}".removesuffix(".0")
     if float(said) == 0.0:
         return Words("less than 0.1", "menos de 0,1")
     return Words(said, said.replace(".", ","))
