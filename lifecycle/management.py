@@ -38,7 +38,7 @@ class Management:
         request = urllib.request.Request(url, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=timeout) as response:
-                content = json.loads(response.read() or b"{}")
+                content = json.loads(response.read().strip() or b"{}")
         except urllib.error.HTTPError as error:
             with error:
                 raise _refused(error.code, error.read()) from None

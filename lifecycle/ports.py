@@ -40,12 +40,17 @@ def check_ports(port: int) -> None:
         )
     ports.pop("initial_worker_port")  # on Linux, workers listen on sockets in the server's folder
     for number in ports.values():
-        if _is_taken(number):
-            raise ServerError(
-                "port_taken",
-                f"Port {number} is taken by {_holder(number)}.",
-                "Stop it, or choose another port: `make serve PORT=9080`.",
-            )
+        check_port(number)
+
+
+def check_port(number: int) -> None:
+    """Raises ServerError port_taken, with the holder's name."""
+    if _is_taken(number):
+        raise ServerError(
+            "port_taken",
+            f"Port {number} is taken by {_holder(number)}.",
+            "Stop it, or choose another port: `make serve PORT=9080`.",
+        )
 
 
 def _is_taken(port: int) -> bool:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from tests.rendered import *  # noqa: F403
 
 if TYPE_CHECKING:
+    from lifecycle.edge import Edge
     from lifecycle.torchserve import Server
     from tests.serving import Client
 
@@ -117,6 +118,20 @@ def client(server: Server) -> Client:
     from tests.serving import Client
 
     return Client(server.port)
+
+
+@pytest.fixture(scope="session")
+def edge(server: Server) -> Iterator[Edge]:
+    """An nginx of this session's own before `server`."""
+    from lifecycle import edge
+    from tests.serving import edge_port, needs_nginx
+
+    needs_nginx()
+    port = edge_port(server.port)
+    try:
+        yield edge.start(server, port)
+    finally:
+        edge.stop(port)
 
 
 @pytest.fixture(scope="session")

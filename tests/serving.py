@@ -16,11 +16,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from features.errors import ServerError
 from handlers.content_hash import PACKAGES
-from lifecycle import ports, torchserve
+from lifecycle import edge, ports, torchserve
 from lifecycle.torchserve import Server
 from training.package import ROOT
 from training.renderer import draw_moment, draw_place, render
@@ -64,7 +65,7 @@ class Client:
         try:
             connection.request(method, path, body, {"X-Secret": SECRET, **headers})
             response = connection.getresponse()
-            return response.status, response.headers, json.loads(response.read())
+            return response.status, response.headers, json.loads(response.read() or b"{}")
         finally:
             connection.close()
 
@@ -113,6 +114,17 @@ def free_port() -> int:
         if torchserve.running(port) is None:
             return port
     raise AssertionError("no free ports")
+
+
+def needs_nginx() -> None:
+    """Skip where there is no nginx: the edge is made of it."""
+    if edge.nginx() is None:
+        pytest.skip("nginx is not installed (Debian: apt-get install nginx)")
+
+
+def edge_port(inference_port: int) -> int:
+    """A port for the edge before the server on `inference_port`: ports of servers leave it free."""
+    return inference_port + 50
 
 
 def run_pm25(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,13 +1,14 @@
-"""Every code that the bundled code can say to a client, read from its source.
+"""Every code that a client can be told, read from the source of what tells it.
 
 A code stands there as text, or as a constant of its module: the first argument of an error of a
 request, a photo or its metadata, or of a `Finding`; or else it is handed over to a function that
-passes it on to one of these.
+passes it on to one of these. Those of the edge stand in its configuration.
 """
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,9 @@ def stated() -> set[Stated]:
 
 
 def problem_statuses() -> dict[str, int]:
-    """Code to HTTP status of every problem: of errors, and of findings that are errors."""
+    """Code to HTTP status of every problem: of errors, findings that are errors, and the edge."""
     found = dict.fromkeys(_of_findings("error"), errors.PhotoError.status)
-    for one in stated():
+    for one in stated() | set(_of_the_edge()):
         if one.status is not None:
             assert found.setdefault(one.code, one.status) == one.status, f"two of {one.code}"
     return found
@@ -51,6 +52,12 @@ def problem_statuses() -> dict[str, int]:
 def warnings() -> set[str]:
     """The codes of findings that are warnings."""
     return _of_findings("warning")
+
+
+def _of_the_edge() -> Iterator[Stated]:
+    text = (ROOT / "infra" / "edge" / "nginx.conf").read_text(encoding="utf-8")
+    for status, code in re.findall(r'"status": (\d+), "code": "(\w+)"', text):
+        yield Stated(code, "edge", int(status))
 
 
 def _of_findings(severity: str) -> set[str]:
