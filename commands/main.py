@@ -17,6 +17,7 @@ from commands.forget import forget
 from commands.package import package
 from commands.predict import predict
 from commands.register import register
+from commands.renew_keys import renew_keys
 from commands.serve import serve, stop
 from commands.train import train
 from commands.validate import validate
@@ -30,7 +31,7 @@ cli = typer.Typer(
 )
 for command in (
     *(train, evaluate, validate, calibrate_camera, package),
-    *(predict, serve, stop, register, collect, forget),
+    *(predict, serve, stop, register, renew_keys, collect, forget),
 ):
     cli.command()(command)
 cli.add_typer(data, name="data")

@@ -6,38 +6,63 @@ a reader of everything takes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-_START_OF_SCAN, _EXIF = 0xDA, 0xE1
+_START_OF_SCAN, _END_OF_IMAGE, _EXIF = 0xDA, 0xD9, 0xE1
 _EXIF_MARK = b"Exif\0\0"
 # Start of frame: 0xC0 … 0xCF but for Huffman tables, extensions and arithmetic conditioning.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+# Within a scan 0xFF stands before a zero, or before a restart mark.
+_MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
 
 
 @dataclass(frozen=True)
 class JpegHeader:
-    """width, height as stored [px]; exif with its mark, empty without; scan, where it begins."""
+    """width, height as stored [px]; exif with its mark, empty without; scan, where it begins;
+    several_scans, whether the decoder has to go over the picture again and again.
+    """
 
     width: int
     height: int
     exif: bytes
     scan: int
+    several_scans: bool
 
 
 def read_jpeg_header(data: bytes) -> JpegHeader | None:
     """The header of a JPEG file; None where no frame or no scan begins."""
     size: tuple[int, int] | None = None
+    components, progressive = 0, False
     exif = b""
     for marker, start, end in segments(data):
         if marker == _START_OF_SCAN:
-            return None if size is None else JpegHeader(*size, exif, start)
+            if size is None:
+                return None
+            of_some_components = start < len(data) and data[start] < components
+            return JpegHeader(*size, exif, start, progressive or of_some_components)
         if marker in _FRAMES and size is None and end - start >= 5:
             height, width = data[start + 1 : start + 3], data[start + 3 : start + 5]
             size = int.from_bytes(width, "big"), int.from_bytes(height, "big")
+            components = data[start + 5] if end - start >= 6 and start + 5 < len(data) else 0
+            progressive = marker in _PROGRESSIVE
         elif marker == _EXIF and data.startswith(_EXIF_MARK, start, end):
             exif += data[start + len(_EXIF_MARK) if exif else start : end]
     return None
+
+
+def count_scans(data: bytes, header: JpegHeader, at_most: int) -> int:
+    """Scans of the picture of `data`, up to its end; counting ends beyond `at_most`."""
+    scans, position = 1, header.scan
+    while scans <= at_most:
+        found = _MARKER.search(data, position)
+        if found is None or found[1][0] == _END_OF_IMAGE:
+            break
+        scans += found[1][0] == _START_OF_SCAN
+        position = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
+    return scans
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:

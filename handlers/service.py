@@ -15,13 +15,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from features.errors import PM25Error
+from features.errors import PM25Error, RequestError
 from handlers.metrics import ANSWERED
 from handlers.predictor import Predictor
 from handlers.problem import PROBLEM_MEDIA_TYPE, internal_error, problem
 from handlers.request import PhotoRequest, read_request
 from handlers.trace import Trace
 
+# [s] After this, photos of a request that wait for their turn are not begun: TorchServe takes a
+# worker that is silent for 60 s for dead, and a single photo has at most a few seconds.
+TIME_LIMIT = 30.0
 JSON_MEDIA_TYPE = "application/json"
 _LOG = logging.getLogger(__name__)
 
@@ -74,7 +77,11 @@ def reply(
         _log_where(error, request_id)
         return refusal(internal_error(), request_id)
     answer_of = predictor.explain if explain else predictor.answer
-    results = [_answer_photo(answer_of, photo, request_id) for photo in request.photos]
+    begun = time.perf_counter()
+    results: list[tuple[int, bytes, Outcome]] = []
+    for photo in request.photos:
+        late = bool(results) and time.perf_counter() - begun > TIME_LIMIT
+        results.append(_answer_photo(answer_of, _too_late() if late else photo, request_id))
     outcomes = tuple(outcome for _, _, outcome in results)
     if request.several:
         bodies = b", ".join(body for _, body, _ in results)
@@ -82,6 +89,15 @@ def reply(
     status, body, _ = results[0]
     media_type = JSON_MEDIA_TYPE if status == 200 else PROBLEM_MEDIA_TYPE
     return Reply(status, media_type, body, outcomes)
+
+
+def _too_late() -> RequestError:
+    return RequestError(
+        "time_limit",
+        f"The photos before this one took the {TIME_LIMIT:g} s that a request has.",
+        "Send it again, with fewer or smaller photos in one request.",
+        status=422,
+    )
 
 
 def refusal(error: PM25Error, request_id: str | None) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from io import BytesIO
 
 import numpy as np
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from features.jpeg import read_jpeg_header, segments
+from features.errors import PhotoError
+from features.jpeg import count_scans, read_jpeg_header, segments
+from features.photo import MAX_SCANS, decode_photo
 from tests.landscape import DATASETS
 
 
@@ -46,6 +49,9 @@ def test_size_and_exif_are_those_that_pillow_reads(
         assert (header.width, header.height) == image.size == (width, height)
         assert header.exif == image.info["exif"] == exif
     assert data[header.scan - 4 : header.scan - 2] == b"\xff\xda"
+    assert header.several_scans == progressive
+    assert count_scans(data, header, 100) == data[header.scan - 4 :].count(b"\xff\xda")
+    assert count_scans(data, header, 1) == (2 if progressive else 1)
 
 
 def test_real_photos_have_the_header_that_pillow_reads() -> None:
@@ -83,3 +89,41 @@ def test_no_bytes_raise(noise: bytes, at: int, patch: bytes) -> None:
     data = saved(20, 10)
     read_jpeg_header(b"\xff\xd8" + noise)
     read_jpeg_header(data[:at] + patch + data[at + len(patch) :])
+
+
+# ---- scans without end
+
+
+def flat(side: int) -> tuple[bytes, bytes]:
+    """A progressive JPEG of nothing, and one more scan for it: some 100 bytes."""
+    file = BytesIO()
+    Image.fromarray(np.full((side, side, 3), 128, np.uint8)).save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    return data, data[data.rindex(b"\xff\xda") : -2]
+
+
+def refused(data: bytes) -> str:
+    with pytest.raises(PhotoError) as caught:
+        decode_photo(data)
+    assert caught.value.status == 422
+    return caught.value.code
+
+
+@pytest.mark.parametrize("hidden", [b"", b"\xff\xfe\0\x06\xff\xd9\xff\xd9"], ids=["bare", "hidden"])
+def test_a_jpeg_is_not_decoded_again_and_again(hidden: bytes) -> None:
+    """16 MB of scans would keep the decoder busy for two hours. In a comment nothing ends."""
+    data, scan = flat(8000)
+    assert len(scan) < 200
+    begun = time.perf_counter()
+    assert refused(data[:-2] + hidden + scan * (16_000_000 // len(scan)) + data[-2:]) == (
+        "too_many_scans"
+    )
+    assert time.perf_counter() - begun < 5  # whatever the machine: it is a fraction of a second
+
+
+def test_as_many_scans_as_any_encoder_makes_are_decoded() -> None:
+    data, scan = flat(640)
+    many = data[:-2] + scan * (MAX_SCANS - data.count(b"\xff\xda")) + data[-2:]
+    decode_photo(many)
+    assert refused(many[:-2] + scan + many[-2:]) == "too_many_scans"
+    decode_photo(data + (b"\xff\xda" + bytes(50)) * 999)  # what follows the end is no scan

@@ -72,6 +72,8 @@ def test_metadata_have_the_ranges_that_are_checked() -> None:
 def test_other_limits_are_those_of_the_code() -> None:
     assert schema("SeveralPhotos")["properties"]["photos"]["maxItems"] == MAX_PHOTOS
     assert set(schema("OnePhoto")["properties"]) == {*PHOTO_NAMES, "metadata"}
+    fields = {*PHOTO_NAMES, "metadata", "return", *ALLOWED_FIELDS}
+    assert set(schema("Form")["properties"]) == fields
     standards = schema("Answer")["properties"]["air_quality"]["items"]["properties"]["standard"]
     assert standards["enum"] == [standard.name for standard in STANDARDS]
     levels = schema("Interval")["properties"]["level"]["enum"]

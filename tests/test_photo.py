@@ -19,7 +19,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from features.errors import PhotoError
-from features.photo import MAX_BYTES, WORKING_SIDE, Photo, decode_photo, photo_from_pixels
+from features.photo import (
+    MAX_BYTES,
+    WORKING_SIDE,
+    Photo,
+    decode_photo,
+    photo_from_pixels,
+)
 
 
 def scene(width: int = 800, height: int = 600, seed: int = 0) -> NDArray[np.uint8]:

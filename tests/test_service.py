@@ -139,6 +139,18 @@ def test_several_photos_fail_one_by_one() -> None:
     assert [outcome.code for outcome in answered.outcomes][:2] == [ANSWERED, "blurred"]
 
 
+def test_photos_that_would_come_too_late_are_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first is always begun: a request with one photo has no such limit."""
+    monkeypatch.setattr("handlers.service.TIME_LIMIT", 0.0)
+    parts = {f"image_{i}": b"clear" for i in range(3)}
+    answered = reply(StandIn(), parts, request_id="r-1")
+    assert [outcome.code for outcome in answered.outcomes] == [ANSWERED, "time_limit", "time_limit"]
+    first, *late = json.loads(answered.body)["answers"]
+    assert first["pm25_estimate"] == 17.5
+    assert [problem["status"] for problem in late] == [422, 422]
+    assert reply(StandIn(), {"body": b"clear"}).status == 200
+
+
 def test_a_request_that_breaks_the_parser_is_a_problem_too() -> None:
     answered = reply(StandIn(), {7: b"x"}, request_id="r-1")  # type: ignore[dict-item]
     assert answered.status == 500
