@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import socket
@@ -186,11 +187,9 @@ def raw(edge: Edge, sent: bytes) -> tuple[int, dict[str, object]]:
     """Status and content of the reply to these very bytes."""
     with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as connection:
         connection.sendall(sent)
-        received = b""
-        while more := connection.recv(65536):
-            received += more
-    head, _, body = received.partition(b"\r\n\r\n")
-    return int(head.split()[1]), json.loads(body)
+        response = http.client.HTTPResponse(connection)
+        response.begin()
+        return response.status, json.loads(response.read())
 
 
 def test_without_a_server_it_says_when_to_come_again(before_nothing: Client, photo: bytes) -> None:

@@ -121,9 +121,9 @@ def saved_anew(data: bytes) -> dict[str, bytes]:
 
 
 def photos_of_milan() -> list[bytes]:
-    """A dozen from all of its days."""
+    """Some from all of its days."""
     files = sorted((DATASETS / "milan").rglob("*.jpg"))
-    return [file.read_bytes() for file in files[7 :: max(1, len(files) // 12)]]
+    return [file.read_bytes() for file in files[7 :: max(1, len(files) // 8)]]
 
 
 def moved_by(server: Server, photos: list[bytes]) -> dict[str, list[tuple[float, float]]]:
