@@ -29,9 +29,9 @@ def pictures_below(folder: Path) -> list[Path]:
     )
 
 
-def labels_csv(rows: Iterable[Mapping[str, str]]) -> str:
-    """`labels.csv` of these rows; a column that a row lacks is empty."""
-    return csv_text(REQUIRED_COLUMNS, rows)
+def labels_csv(rows: Iterable[Mapping[str, str]], further: Sequence[str] = ()) -> str:
+    """`labels.csv` of these rows, with `further` columns; one that a row lacks is empty."""
+    return csv_text((*REQUIRED_COLUMNS, *further), rows)
 
 
 def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, str]]) -> str:
