@@ -59,6 +59,8 @@ class LabelledPhoto:
     min_side  smallest short side that its data set accepts [px]
     pm25      the label [ug m-3], None for a photo without one
     metadata  what a request for this photo would send; never the site, session or label
+    linked    the sessions that near-copies of a photo link to its own, by the name of the first;
+              set by training/near_duplicates.py
     """
 
     path: Path
@@ -74,6 +76,7 @@ class LabelledPhoto:
     pm25_as_published: str
     pm10: float | None
     metadata: PhotoMetadata
+    linked: str = ""
 
     @property
     def visit(self) -> tuple[str, str]:

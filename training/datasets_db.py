@@ -64,6 +64,20 @@ MIGRATIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
             """,
         ),
     ),
+    (
+        "0003_first_looks",
+        (
+            """
+            CREATE TABLE first_looks (
+                sha256       TEXT NOT NULL,
+                conditions   TEXT NOT NULL,
+                issues       TEXT NOT NULL,
+                picture_hash BLOB,
+                PRIMARY KEY (sha256, conditions)
+            ) STRICT
+            """,
+        ),
+    ),
 )
 
 

@@ -28,7 +28,7 @@ from training.label_quality import label_trust
 from training.lesson import Lesson
 from training.rendered_scenes import join_rendered
 from training.selection import fit_pipeline, haze_signs
-from training.splits import run_names
+from training.splits import joined, run_names
 from training.stacking import fit_stack
 from training.table import TrainingTable, numbered, with_weather_withheld
 
@@ -132,7 +132,11 @@ def _fit_new_place(table: TrainingTable, rendered: TrainingTable | None, seed: i
         weights,
         only=HORIZON,
         leave_out=(),
-        groups=_apart(rows.sites, numbered(run_names(rows.photos)), rows.sessions),
+        groups=_apart(
+            numbered(joined([photo.site for photo in rows.photos], rows.photos)),
+            numbered(run_names(rows.photos)),
+            rows.sessions,
+        ),
         new_places=True,
         real=real,
         # Between real places PM2.5 goes with their buildings: what haze looks like is learned from

@@ -7,8 +7,9 @@
 
 All but `random` keep every session whole, since the photos of one visit are one moment seen many
 times: split them, and the model is asked what it was told. PM2.5 also lasts for days, so that
-`unseen_days` keeps runs of consecutive days together. Folds depend on what the rows say, not on
-their order; only `random` depends on both.
+`unseen_days` keeps runs of consecutive days together. A session that near-copies of a photo link
+to one that is tested (near_duplicates.py) is not trained on in that fold. Folds depend on what the
+rows say, not on their order; only `random` depends on both.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +60,7 @@ def unseen_days(rows: Sequence[LabelledPhoto], folds: int = FOLDS) -> list[Fold]
             sessions_of_fold[fold] += len(run)
             fold_of.update(dict.fromkeys(run, fold))
     number = np.array([fold_of[row.visit] for row in rows], dtype=np.int64)
-    return _folds((f"days {fold + 1}", number == fold) for fold in range(folds))
+    return _folds(rows, ((f"days {fold + 1}", number == fold) for fold in range(folds)))
 
 
 def unseen_months(rows: Sequence[LabelledPhoto]) -> list[Fold]:
@@ -81,38 +83,70 @@ def unseen_months(rows: Sequence[LabelledPhoto]) -> list[Fold]:
         cut = max(cuts)
         train = np.array([d is not None and d < cut for d in day])
         test = np.array([d is not None and d >= cut for d in day]) & np.array(here)
-        folds.append(Fold(np.flatnonzero(train), np.flatnonzero(test), f"{site} from {cut}"))
+        train &= ~_linked_to(rows, test)
+        if train.any():
+            folds.append(Fold(np.flatnonzero(train), np.flatnonzero(test), f"{site} from {cut}"))
     return folds
 
 
 def unseen_sites(rows: Sequence[LabelledPhoto]) -> list[Fold]:
     """One fold per site, trained on all others and named by it. Empty with fewer than two."""
     sites = np.array([row.site for row in rows])
-    return _folds((str(site), sites == site) for site in np.unique(sites))
+    return _folds(rows, ((str(site), sites == site) for site in np.unique(sites)))
 
 
 def random(rows: Sequence[LabelledPhoto], folds: int = FOLDS, seed: int = 0) -> list[Fold]:
     """`folds` folds of single photos, sessions cut at will: shows what leakage would add."""
     number = np.random.default_rng(seed).permutation(len(rows)) % folds
-    return _folds((f"random {fold + 1}", number == fold) for fold in range(folds))
+    return _folds((), ((f"random {fold + 1}", number == fold) for fold in range(folds)))
 
 
 def run_names(rows: Sequence[LabelledPhoto]) -> list[str]:
-    """For each row (n,) the name of its site's run of consecutive days."""
+    """For each row (n,) the name of its site's run of consecutive days; see `joined`."""
     name_of: dict[Visit, str] = {}
     for site, runs in _runs_of_days(rows).items():
         for number, run in enumerate(runs):
             name_of.update(dict.fromkeys(run, f"{site} run {number}"))
-    return [name_of[row.visit] for row in rows]
+    return joined([name_of[row.visit] for row in rows], rows)
 
 
-def _folds(named: Iterable[tuple[str, NDArray[np.bool_]]]) -> list[Fold]:
-    """Complementary folds; one that tests nothing, or has nothing to train on, is left out."""
-    return [
-        Fold(np.flatnonzero(~test), np.flatnonzero(test), name)
-        for name, test in named
-        if test.any() and not test.all()
-    ]
+def joined(groups: Sequence[str], rows: Sequence[LabelledPhoto]) -> list[str]:
+    """`groups` (n,) with one name, the first, for those that near-copies of a photo link."""
+    leader: dict[str, str] = {}
+
+    def first_of(group: str) -> str:
+        while group in leader:
+            group = leader[group]
+        return group
+
+    first_linked: dict[str, str] = {}
+    for group, row in sorted(zip(groups, rows, strict=True), key=itemgetter(0)):
+        if row.linked:
+            one, other = sorted(map(first_of, (first_linked.setdefault(row.linked, group), group)))
+            if one != other:
+                leader[other] = one
+    return [first_of(group) for group in groups]
+
+
+def _folds(
+    rows: Sequence[LabelledPhoto], named: Iterable[tuple[str, NDArray[np.bool_]]]
+) -> list[Fold]:
+    """Folds that train on what they do not test, less what near-copies link to it.
+
+    One that tests nothing, or has nothing to train on, is left out.
+    """
+    folds = []
+    for name, test in named:
+        train = ~test & ~_linked_to(rows, test) if rows else ~test
+        if test.any() and train.any():
+            folds.append(Fold(np.flatnonzero(train), np.flatnonzero(test), name))
+    return folds
+
+
+def _linked_to(rows: Sequence[LabelledPhoto], test: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The rows (n,) whose session is linked to that of a row in `test`, themselves included."""
+    tested = {row.linked for row, is_tested in zip(rows, test, strict=True) if is_tested}
+    return np.array([bool(row.linked) and row.linked in tested for row in rows], dtype=bool)
 
 
 def _days_of_visits(rows: Sequence[LabelledPhoto]) -> dict[Visit, set[date]]:
