@@ -7,12 +7,11 @@ is taken: a run that was stopped goes on where it ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import cv2
-from joblib import Parallel, delayed, parallel_config
 
 from features.errors import PhotoError
 from features.light import light_of
@@ -20,9 +19,10 @@ from features.photo import decode_photo
 from features.quality import Finding, ImageQualityValidator
 from training.dataset import LabelledPhoto
 from training.datasets_db import DatasetsDatabase
-from training.extraction import reading_conditions
 from training.meter import Meter, silent
 from training.picture_hash import METHOD, picture_hash
+from training.reading_conditions import reading_conditions
+from training.workers import LocalProcesses
 
 _KEYS_PER_QUERY = 1000
 
@@ -52,18 +52,12 @@ def first_looks(
     keys = [(row.sha256, _conditions(row.min_side)) for row in rows]
     looks = _known(database, keys)
     missing = {key: row for key, row in zip(keys, rows, strict=True) if key not in looks}
-    if missing:
-        with (
-            meter("looking", len(missing)) as advance,
-            parallel_config("loky", n_jobs=min(jobs, len(missing)), inner_max_num_threads=1),
-        ):
-            taken: Iterator[tuple[tuple[str, str], FirstLook]] = Parallel(
-                return_as="generator_unordered", batch_size=1
-            )(delayed(_task)(key, row.path, row.min_side) for key, row in missing.items())
-            for key, look in taken:
-                _remember(database, key, look)
-                looks[key] = look
-                advance(1)
+    parts = ((key, row.path, row.min_side) for key, row in missing.items())
+    with meter("looking at photos", len(missing)) as advance:
+        for key, look in LocalProcesses(min(jobs, len(missing)) or 1).results(_look, parts):
+            _remember(database, key, look)
+            looks[key] = look
+            advance(1)
     return [looks[key] for key in keys]
 
 
@@ -78,15 +72,13 @@ def look_at(data: bytes, min_side: int) -> FirstLook:
     return FirstLook(verdict.issues, picture_hash(light.grey))
 
 
-def _task(
-    key: tuple[str, str], path: Path, min_side: int
-) -> tuple[tuple[str, str], FirstLook]:
+def _look(key: tuple[str, str], path: Path, min_side: int) -> tuple[tuple[str, str], FirstLook]:
     cv2.setNumThreads(1)
     return key, look_at(path.read_bytes(), min_side)
 
 
 def _conditions(min_side: int) -> str:
-    return f"{reading_conditions(min_side)} hash={METHOD}"
+    return f"{reading_conditions(min_side).text} hash={METHOD}"
 
 
 def _known(

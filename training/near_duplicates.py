@@ -17,9 +17,7 @@ from training.picture_hash import near_copies
 Visit = tuple[str, str]
 
 
-def with_links(
-    photos: Sequence[LabelledPhoto], looks: Sequence[FirstLook]
-) -> list[LabelledPhoto]:
+def with_links(photos: Sequence[LabelledPhoto], looks: Sequence[FirstLook]) -> list[LabelledPhoto]:
     """`photos`, each with the name of the sessions that near-copies link to its own.
 
     Photos of a session that nothing is linked to are returned as they are. The names do not depend

@@ -16,11 +16,15 @@ from training.altered_features import altered_features
 from training.artifact_folder import write_artifact
 from training.cross_validation import cross_validate
 from training.dataset import DataSet, LabelledPhoto, dataset_hash
+from training.datasets_db import DATASETS_DB, DatasetsDatabase
 from training.extraction import extract_features
 from training.feature_store import FeatureStore
+from training.first_look import first_looks
 from training.fit import fit_estimator
 from training.held_out import write_held_out
+from training.meter import shown
 from training.model_card import model_card
+from training.near_duplicates import with_links
 from training.package import check_version
 from training.rendered_scenes import PLACES, rendered_scenes
 from training.scores import score_block
@@ -132,6 +136,8 @@ def read_tables(
         refused = dict(sorted(rows.refused_by_reason.items()))
         kept = [photos[i] for i in rows.kept]
         _check_enough(kept, refused)
+        with DatasetsDatabase(store.with_name(DATASETS_DB.name)) as database:
+            kept = with_links(kept, first_looks(kept, database, jobs=jobs, meter=shown))
         copies = altered_features(kept, feature_store, extractor, jobs=jobs)
         rendered = None
         if rendered_places:
