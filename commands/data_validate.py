@@ -23,14 +23,12 @@ def validate(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Check rows, labels and photos of FOLDER; exit 1 when a row is quarantined."""
-    from training.datasets_db import DatasetsDatabase
     from training.meter import shown
-    from training.quarantine import quarantine_csv, validated
+    from training.quarantine import quarantine_csv, validated_sets
 
     if quarantine is not None:
         check_place("--quarantine", quarantine)
-    with DatasetsDatabase() as database:
-        found = validated(folder, database, keep=keep or (), jobs=jobs, meter=shown)
+    (found,) = validated_sets([folder], keep=keep or (), jobs=jobs, meter=shown)
     report = found.report()
     if quarantine is not None:
         named = ((found.dataset.name, row) for row in found.quarantined)
@@ -40,10 +38,8 @@ def validate(
     else:
         for row in report["quarantined"]:
             print(f"line {row['line']}, {row['file']}: {row['code']}: {row['reason']}")
-        for what in ("quarantined", "warnings"):
-            counts = report[f"{what}_by_code"].items()
-            shown_counts = ", ".join(f"{count} {code}" for code, count in counts) or "none"
-            print(f"{what}: {shown_counts}")
-        print(f"{found.dataset.name}: {report['n_kept']} of {report['n_rows']} rows are used")
+        warnings = report["warnings_by_code"].items()
+        print(f"warnings: {', '.join(f'{count} {code}' for code, count in warnings) or 'none'}")
+        print(found.summary())
     if found.quarantined:
         raise typer.Exit(1)

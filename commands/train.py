@@ -20,12 +20,19 @@ def train(
     more: Annotated[list[Path] | None, typer.Argument(help="Further data set folders.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything that is drawn.")] = 25,
     jobs: Annotated[int, typer.Option(min=1, help="Processes, of one thread each.")] = 2,
+    keep: Annotated[
+        list[str] | None, typer.Option(help="A label check that shall only warn; repeatable.")
+    ] = None,
 ) -> None:
-    """Train on data sets, or on rendered scenes when none is given, and print the scores."""
+    """Train on data sets, or on rendered scenes when none is given, and print the scores.
+
+    Rows that cannot be right are set apart into quarantine.csv of the run's folder.
+    """
     from rich.console import Console
     from rich.progress import track
 
-    from training.dataset import read_dataset
+    from training.meter import shown
+    from training.quarantine import QUARANTINE, validated_sets
     from training.rendered_scenes import PLACES, rendered_folder
     from training.run import RENDERED
     from training.run import train as run
@@ -42,22 +49,28 @@ def train(
         folders = [rendered_folder(RENDERED, *RENDERED_ONLY, seed)]
         if "rendered" not in version:
             version = f"{version}-rendered"
-    datasets = [read_dataset(folder) for folder in folders]
-    for dataset in datasets:
+    sets = validated_sets(folders, keep=keep or (), jobs=jobs, meter=shown)
+    for one in sets:
+        if one.quarantined:
+            console.print(one.summary())
+        dataset = one.dataset
         if dataset.duplicates:
             first = " = ".join(dataset.duplicates[0])
             console.print(
                 f"{dataset.name}: {len(dataset.duplicates)} photos stand there twice ({first}…)"
             )
     result = run(
-        datasets,
+        [one.dataset for one in sets],
         version,
         seed=seed,
         jobs=jobs,
         rendered_places=0 if rendered_only else PLACES,
+        quarantined=[(one.dataset.name, row) for one in sets for row in one.quarantined],
         progress=progress,
     )
     _print_scores(result.scores)
+    if any(one.quarantined for one in sets):
+        typer.echo(f"Set apart: {result.folder.parent / QUARANTINE}", err=True)
     typer.echo(f"Artefact: {result.folder}. Next: make package VERSION={version}", err=True)
 
 

@@ -17,7 +17,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from commands.main import app, cli
-from training import archive, dataset, evaluate, run
+from training import archive, dataset, evaluate, quarantine, run
 
 COMMANDS = [
     *("train", "evaluate", "validate", "calibrate-camera", "package"),
@@ -95,7 +95,10 @@ def test_bad_input_exits_2_and_says_what_to_do(
     (tmp_path / "photo.jpg").write_text("no photo")
     (tmp_path / "data").mkdir()
     if "data" in arguments:
-        monkeypatch.setattr(dataset, "read_dataset", lambda folder: SimpleNamespace(rows=()))
+        empty = SimpleNamespace(name="a", rows=(), duplicates=())
+        one = SimpleNamespace(dataset=empty, quarantined=())
+        monkeypatch.setattr(dataset, "read_dataset", lambda folder: empty)
+        monkeypatch.setattr(quarantine, "validated_sets", lambda folders, **options: [one])
     status, out, err = pm25(*arguments)
     assert status == 2
     assert out == ""
@@ -139,6 +142,9 @@ def test_data_takes_several_folders(
         got.append(str(folder))
         return SimpleNamespace(name=str(folder), rows=(), duplicates=())
 
+    def validated(folders: Sequence[Path], **options: Any) -> list[SimpleNamespace]:
+        return [SimpleNamespace(dataset=read(folder), quarantined=()) for folder in folders]
+
     def trained(datasets: Sequence[Any], version: str, **options: Any) -> SimpleNamespace:
         assert [one.name for one in datasets] == ["a", "b", "c"]
         return SimpleNamespace(scores={}, folder=Path("runs"))
@@ -148,6 +154,7 @@ def test_data_takes_several_folders(
         return {"n_seen_in_training": 0}
 
     monkeypatch.setattr(dataset, "read_dataset", read)
+    monkeypatch.setattr(quarantine, "validated_sets", validated)
     monkeypatch.setattr(run, "train", trained)
     monkeypatch.setattr(evaluate, "evaluate", scored)
     end = ["--version", "1.0.0"] if command == "train" else ["--archive", "a.mar"]

@@ -133,7 +133,8 @@ def rows_of(store: Path) -> dict[str, str]:
         with sqlite3.connect(f"file:{store}?mode=ro", uri=True) as connection:
             rows = dict(
                 connection.execute(
-                    "SELECT sha256, created_at || rowid FROM readings"
+                    "SELECT sha256, created_at || readings.id FROM readings"
+                    " JOIN reading_conditions ON reading_conditions.id = conditions_id"
                     " WHERE conditions NOT LIKE '%alterations=%'"
                 )
             )

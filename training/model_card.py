@@ -129,7 +129,7 @@ def _data(
     if refused:
         yield ""
         reasons = ", ".join(f"{count} {code}" for code, count in refused.items())
-        yield f"Left out by the quality gate: {reasons}."
+        yield f"Left out by validation and the quality gate: {reasons}."
 
 
 def _models(estimator: PM25Estimator) -> Iterator[str]:

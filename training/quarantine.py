@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from features.errors import DataSetError
 from training.dataset import DataSet, QuarantinedRow, SourceRow, read_sound_rows
-from training.datasets_db import DatasetsDatabase
+from training.datasets_db import DATASETS_DB, DatasetsDatabase
 from training.file_hashes import FileHashes
 from training.first_look import FirstLook, first_looks
 from training.label_checks import LABEL_CODES, LabelFinding, check_labels
@@ -52,6 +52,14 @@ class ValidatedDataSet:
     dataset: DataSet
     quarantined: tuple[QuarantinedRow, ...]
     warnings: tuple[Warned, ...]
+
+    def summary(self) -> str:
+        """One line: how many rows are used, and how many are set apart, by code."""
+        counts = _by_code(self.quarantined)
+        reasons = ", ".join(f"{count} {code}" for code, count in counts.items())
+        n_rows = len(self.dataset.rows) + len(self.quarantined)
+        used = f"{self.dataset.name}: {len(self.dataset.rows)} of {n_rows} rows are used"
+        return f"{used}; quarantined: {reasons}" if reasons else used
 
     def report(self) -> dict[str, Any]:
         """The verdict as plain values: counts by code, and every row with its reason."""
@@ -113,6 +121,19 @@ def validated(
         tuple(sorted([*quarantined, *bad.values()])),
         tuple(sorted(warnings)),
     )
+
+
+def validated_sets(
+    folders: Iterable[Path],
+    *,
+    keep: Collection[str] = (),
+    jobs: int = 2,
+    meter: Meter = silent,
+    database: Path = DATASETS_DB,
+) -> list[ValidatedDataSet]:
+    """`validated` of each folder, with one datasets.db in `database`."""
+    with DatasetsDatabase(database) as opened:
+        return [validated(folder, opened, keep=keep, jobs=jobs, meter=meter) for folder in folders]
 
 
 def quarantine_csv(quarantined: Iterable[tuple[str, QuarantinedRow]]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from handlers.artifact import Manifest
 from training.altered_features import altered_features
 from training.artifact_folder import write_artifact
 from training.cross_validation import cross_validate
-from training.dataset import DataSet, LabelledPhoto, dataset_hash
+from training.dataset import DataSet, LabelledPhoto, QuarantinedRow, dataset_hash
 from training.datasets_db import DATASETS_DB, DatasetsDatabase
 from training.extraction import extract_features
 from training.feature_store import FeatureStore
@@ -26,6 +27,7 @@ from training.meter import shown
 from training.model_card import model_card
 from training.near_duplicates import with_links
 from training.package import check_version
+from training.quarantine import QUARANTINE, quarantine_csv
 from training.rendered_scenes import PLACES, rendered_scenes
 from training.scores import score_block
 from training.table import TrainingTable, training_table
@@ -58,13 +60,15 @@ def train(
     store: Path = STORE,
     runs: Path = RUNS,
     rendered_places: int = PLACES,
+    quarantined: Sequence[tuple[str, QuarantinedRow]] = (),
     progress: Callable[[Iterable[Any], int], Iterable[Any]] = lambda done, total: done,
 ) -> TrainingRun:
     """Extract features (or take them from the store), score every split, fit on all rows, write.
 
     The same data, seed and versions give the same artefact, byte for byte, however many `jobs`
     there are and whether features came from the store or not. `rendered_places` scenes teach what
-    haze does (training/rendered_scenes.py); 0 for none.
+    haze does (training/rendered_scenes.py); 0 for none. `quarantined` are rows that validation has
+    set apart from `datasets`, by name: counted in the card, listed in the run's quarantine.csv.
     A run of the same version is replaced in one step, at the end.
     Raises DataSetError when there is too little to learn from, ArtifactError for a version that
     could not be packaged.
@@ -76,6 +80,7 @@ def train(
     table, photo_names, rendered, refused = read_tables(
         photos, extractor, store=store, seed=seed, jobs=jobs, rendered_places=rendered_places
     )
+    refused = dict(Counter(row.code for _, row in quarantined) + Counter(refused))
     answers = cross_validate(
         table,
         photo_names,
@@ -112,6 +117,7 @@ def train(
         json.dumps(scores, indent=1, allow_nan=False) + "\n", encoding="utf-8"
     )
     write_held_out(unfinished / HELD_OUT, answers)
+    (unfinished / QUARANTINE).write_text(quarantine_csv(quarantined), encoding="utf-8")
     _replace(runs / version, unfinished)
     return TrainingRun(artifact_of(version, runs), manifest, scores, refused)
 
