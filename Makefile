@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register forget test test-long lint check bench bench-store metamorphic compare-uncertainty lock
+.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register forget test test-long lint check bench bench-store bench-log metamorphic compare-uncertainty lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -95,6 +95,9 @@ check: lint test  ## run everything that CI runs: lint, then test
 
 bench: $(VENV)/.made/java $(VENV)/.made/dev  ## measure the budgets, as ratios in one run
 	@$(BIN)/python -m benchmarks
+
+bench-log: $(VENV)/.made/java $(VENV)/.made/dev  ## measure what the prediction log costs, and 1,000,000 rows of it: minutes, 3 GB
+	@$(BIN)/python -m benchmarks.prediction_log
 
 bench-store: $(VENV)/.made/dev  ## measure the feature store with 1,000,000 readings: minutes, 3 GB
 	@$(BIN)/python -m benchmarks.million_readings

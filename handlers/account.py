@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from handlers import metrics
-from handlers.prediction_log import Prediction
+from handlers.prediction_log import ANSWER_FIELDS, Prediction
 from handlers.prediction_writer import PredictionWriter
 from handlers.tally import Emit, Tally, report_in_background
 from handlers.trace import EXPLANATION
@@ -63,4 +63,5 @@ class Account:
         add(metrics.UNCERTAINTY_SUM, uncertainty)
         if self.writer is not None:
             now = datetime.now(UTC)
-            self.writer.put(Prediction(now, request_id, total, outcome.answer, outcome.trace))
+            kept = {k: value for k, value in outcome.answer.items() if k in ANSWER_FIELDS}
+            self.writer.put(Prediction(now, request_id, total, kept, outcome.trace))

@@ -98,7 +98,8 @@ LOG_DROPPED = Metric(
 LOG_FAILURES = Metric(
     "pm25_prediction_log_failures_total",
     "count",
-    "failed attempts to write it, about one a second as long as there is something to write",
+    "failed attempts to write it: at a worker's start and with an answer, then about one a second "
+    "until one succeeds",
     "reason",
     LOG_REASONS,
 )

@@ -86,6 +86,11 @@ _COLUMNS = (
     *(f"{stage}_us" for stage in STAGES),
     *("total_us", "feature_set_id", "feature_values"),
 )
+# What a row needs of an answer; an explanation's pictures must not wait in a queue.
+ANSWER_FIELDS = (
+    *("pm25_estimate", "interval", "uncertainty_parts", "quality", "applicability"),
+    *("model_version", "feature_set"),
+)
 # Named columns: a file of newer code may have more of them.
 _INSERT = (
     f"INSERT INTO predictions ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
@@ -121,7 +126,7 @@ class Prediction:
     """One answer, as the log is told of it.
 
     seconds  from bytes to answer [s]
-    answer   what the client got
+    answer   what the client got, at least ANSWER_FIELDS of it
     trace    what was seen on the way
     """
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +26,19 @@ _UNCHANGED = (
     *("model_version", "request_id", "pm25_estimate", "lower", "upper", "epistemic", "aleatoric"),
     *("quality_score", "applicability", "camera", "lat", "lon"),
 )
+_TIMES = tuple(f"{stage}_us" for stage in (*STAGES, TOTAL))
+# By position: to look each up by its name would take as long as all the rest.
+_SELECT = (
+    f"SELECT answered_at, {', '.join((*_UNCHANGED, *_TIMES))}, issues, warnings, feature_set_id, "
+    "feature_values FROM predictions"
+)
 
 
-@dataclass(frozen=True, eq=False)
-class LoggedPrediction:
+class LoggedPrediction(NamedTuple):
     """One row. Columns as in the table `predictions` (handlers/prediction_log.py).
 
     pm25_estimate, lower, upper (of the 90 % interval), epistemic, aleatoric [ug m-3];
-    lat, lon [deg] rounded to 0.1°; seconds [s] by stage, and `total`;
+    lat, lon [deg] rounded to 0.1°; times_us [µs] in the order of STAGES, and the total;
     features (F,) float32 in the order of feature_names, nan where the photo defined none
     """
 
@@ -46,13 +51,13 @@ class LoggedPrediction:
     epistemic: float
     aleatoric: float
     quality_score: float
-    issues: tuple[str, ...]
     applicability: float
-    warnings: tuple[str, ...]
     camera: str | None
     lat: float | None
     lon: float | None
-    seconds: dict[str, float]
+    issues: tuple[str, ...]
+    warnings: tuple[str, ...]
+    times_us: tuple[int, ...]
     feature_set: str
     feature_names: tuple[str, ...]
     features: NDArray[np.float32]
@@ -67,11 +72,10 @@ class PredictionHistory:
             raise PredictionLogError(
                 "no_log",
                 f"{path} is no prediction log.",
-                "Name the file: PM25_PREDICTION_LOG=…; a server makes it with its first answer.",
+                "Name the file: PM25_PREDICTION_LOG=…; a server makes it when it starts.",
             )
         with self._naming_the_file():
             self._connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
-            self._connection.row_factory = sqlite3.Row
 
     def last(self, n: int, *, model_version: str | None = None) -> list[LoggedPrediction]:
         """The last `n` answers that were written, newest first; of one version, or of all."""
@@ -108,15 +112,14 @@ class PredictionHistory:
 
     def _select(self, clauses: str, **values: object) -> list[LoggedPrediction]:
         with self._naming_the_file():
-            rows = self._connection.execute(f"SELECT * FROM predictions {clauses}", values)
-            found = rows.fetchall()
+            found = self._connection.execute(f"{_SELECT} {clauses}", values).fetchall()
             sets = {
                 number: (feature_set, tuple(json.loads(names)))
                 for number, feature_set, names in self._connection.execute(
                     "SELECT id, feature_set, names FROM feature_sets"
                 )
             }
-        return [_prediction(row, *sets[row["feature_set_id"]]) for row in found]
+        return [_prediction(row, sets) for row in found]
 
     @contextmanager
     def _naming_the_file(self) -> Iterator[None]:
@@ -132,15 +135,24 @@ class PredictionHistory:
             ) from error
 
 
-def _prediction(row: Any, feature_set: str, names: tuple[str, ...]) -> LoggedPrediction:
-    same = {name: row[name] for name in _UNCHANGED}
-    return LoggedPrediction(
-        answered_at=datetime.fromisoformat(row["answered_at"]),
-        issues=tuple(json.loads(row["issues"])),
-        warnings=tuple(json.loads(row["warnings"])),
-        seconds={stage: row[f"{stage}_us"] / 1e6 for stage in (*STAGES, TOTAL)},
-        feature_set=feature_set,
-        feature_names=names,
-        features=np.frombuffer(row["feature_values"], FEATURE_VALUES),
-        **same,
+def _prediction(
+    row: tuple[Any, ...], sets: Mapping[int, tuple[str, tuple[str, ...]]]
+) -> LoggedPrediction:
+    time, *same, issues, warnings, feature_set_id, values = row
+    return LoggedPrediction._make(
+        (
+            datetime.fromisoformat(time),
+            *same[: len(_UNCHANGED)],
+            _codes(issues),
+            _codes(warnings),
+            tuple(same[len(_UNCHANGED) :]),
+            *sets[feature_set_id],
+            np.frombuffer(values, FEATURE_VALUES),
+        )
     )
+
+
+@lru_cache(maxsize=1000)
+def _codes(text: str) -> tuple[str, ...]:
+    """The codes of one row; most rows have the same few."""
+    return tuple(json.loads(text))
