@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register forget test test-long lint check bench bench-store bench-log metamorphic compare-uncertainty lock
+.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register forget test test-long lint check bench bench-store bench-log metamorphic quality compare-uncertainty lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -104,6 +104,10 @@ bench-store: $(VENV)/.made/dev  ## measure the feature store with 1,000,000 read
 
 metamorphic: $(VENV)/.made/dev  ## add haze, mirror, compress, expose: how often the estimate answers as it must  [ARCHIVE=a.mar]
 	@$(BIN)/python -m benchmarks.metamorphic $(if $(ARCHIVE),--archive "$(ARCHIVE)")
+
+$(call needs,quality,DATA)
+quality: $(VENV)/.made/dev  ## spoil photos: what the quality verdict finds and costs, write the page  DATA="dir [dir…]"
+	@$(BIN)/python -m benchmarks.quality $(foreach folder,$(DATA),"$(folder)")
 
 $(call needs,compare-uncertainty,DATA)
 compare-uncertainty: $(VENV)/.made/dev  ## compare what kinds of networks know of their errors  DATA="dir [dir…]" [SEEDS=5]

@@ -59,6 +59,6 @@ def _stages(spent: dict[str, list[float]]) -> Iterator[AbstractContextManager[ob
         (answering, "applicability", "applicability"),
     ]
     yield patch.object(answering, "light_of", timed(light_with_planes, spent["light"]))
-    yield patch.object(extractor, "picture_geometry", timed(geometry_with_zones, spent["geometry"]))
+    yield patch.object(answering, "picture_geometry", timed(geometry_with_zones, spent["geometry"]))
     for owner, attribute, name in places:
         yield patch.object(owner, attribute, timed(getattr(owner, attribute), spent[name]))

@@ -52,12 +52,18 @@ class ScientificFeatureExtractor:
         """The hash under which rows of these features may be stored and compared."""
         return feature_set_hash(self.families, WORKING_SIDE)
 
-    def extract(self, light: Light, families: Collection[str] | None = None) -> dict[str, float]:
+    def extract(
+        self,
+        light: Light,
+        families: Collection[str] | None = None,
+        geometry: PictureGeometry | None = None,
+    ) -> dict[str, float]:
         """The features of one photo by name; `nan` where the photo does not define one.
 
         families  names of those that are read; all of them if None
+        geometry  of `light`, where it is known already
         """
-        geometry = picture_geometry(light)
+        geometry = geometry or picture_geometry(light)
         features: dict[str, float] = {}
         for family in self.families:
             if families is None or family.name in families:

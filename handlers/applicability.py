@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from features.errors import ArtifactError
+from features.finding import Finding
 from features.metadata import PhotoMetadata
 from features.pipeline import as_matrix
-from features.quality import Finding
 from handlers.applicability_domain import ApplicabilityDomain
 
 # Above this relative humidity water on the particles dominates extinction: fog and haze look alike.

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from features.quality import Finding
+from features.finding import Finding
 from handlers.camera import CameraReference, reference_from
 
 FOLDER = "PM25_CAMERAS"  # the environment variable that names the folder

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.pipeline import as_matrix
-from handlers.applicability_domain import ApplicabilityDomain
+from handlers.applicability_domain import SPREADS_TO_95, ApplicabilityDomain
 from handlers.camera import CameraReference, load_cameras, save_cameras
 from handlers.conformal import QUANTILE_LEVELS, interval_columns
 from handlers.expert import Expert
@@ -55,6 +55,24 @@ class Estimates:
         """
         low, high = interval_columns(level)
         return self.quantiles[:, low], self.quantiles[:, high]
+
+    def widened(self, spread: float) -> Estimates:
+        """The same estimates with one more spread of ln PM2.5 [ln ug m-3], ≥ 0.
+
+        The half-width h of ln PM2.5 at 90 % becomes √(h² + (1.645 spread)²), every quantile moves
+        away from the estimate in proportion, and `aleatoric` takes the spread in.
+        """
+        if spread == 0.0:
+            return self
+        lower, upper = self.interval()
+        half = np.maximum(0.5 * np.log(upper / lower), 1e-6)
+        factor = np.hypot(half, SPREADS_TO_95 * spread) / half
+        distances = np.log(self.quantiles / self.pm25[:, np.newaxis])
+        return replace(
+            self,
+            quantiles=self.pm25[:, np.newaxis] * np.exp(factor[:, np.newaxis] * distances),
+            aleatoric=np.hypot(self.aleatoric, spread * self.pm25),
+        )
 
     @property
     def confidence(self) -> NDArray[np.float64]:
@@ -104,6 +122,17 @@ class PM25Estimator:
         """Whether `camera` is judged against a reference of its own."""
         reference = self.cameras.get(camera or "")
         return reference is not None and (self.fixed_view is not None or reference.is_calibrated)
+
+    def is_fixed_view(self, camera: str | None) -> bool:
+        """Whether photos of `camera` are judged by their difference from its usual one."""
+        reference = self.cameras.get(camera or "")
+        known = reference is not None and not reference.is_calibrated
+        return known and self.fixed_view is not None
+
+    def night_is_usual(self, X: NDArray[np.float64], camera: str | None) -> bool:
+        """Whether row X (1, F) of `camera` is judged by models that were fitted on nights."""
+        apart = self.fixed_view_night is not None and self.is_fixed_view(camera)
+        return apart and bool(is_night(X, self.names)[0])
 
     def with_camera(self, reference: CameraReference) -> PM25Estimator:
         """These models, and one camera more that they know."""

@@ -28,7 +28,7 @@ import torch  # noqa: E402
 
 from features.errors import ArtifactError, PhotoError, PM25Error  # noqa: E402
 from handlers.camera import SitePrior  # noqa: E402
-from handlers.predictor import SERVING_MIN_SIDE, Predictor  # noqa: E402
+from handlers.predictor import Predictor  # noqa: E402
 from handlers.problem import problem  # noqa: E402
 
 ARTIFACT = Path(__file__).resolve().parent.parent / "artifact"
@@ -43,7 +43,7 @@ def serve(predictor: Predictor, lines: IO[str], out: IO[str]) -> None:
                 _bytes_of(Path(request["photo"])),
                 request.get("metadata"),
                 include=request.get("return", ()),
-                min_side=request.get("min_side", SERVING_MIN_SIDE),
+                min_side=request.get("min_side"),
             )
             reply: dict[str, object] = {"answer": answer}
         except PM25Error as error:

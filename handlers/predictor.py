@@ -14,12 +14,14 @@ import numpy as np
 
 from features.errors import PhotoError
 from features.extractor import ScientificFeatureExtractor
+from features.finding import Finding
 from features.light import light_of
 from features.metadata import PhotoMetadata, parse_metadata
 from features.meteorology import MeteorologicalFeatureExtractor
 from features.overlay import overlays_of
 from features.photo import Photo, decode_photo
-from features.quality import Finding, ImageQualityValidator, ImageValidationResult
+from features.quality import ImageQualityValidator, ImageValidationResult
+from features.sky import picture_geometry
 from handlers.air_quality_index import air_quality
 from handlers.applicability import Applicability, TrainingStatistics, applicability
 from handlers.artifact import Manifest, verify
@@ -30,11 +32,12 @@ from handlers.content_hash import running_content_hash
 from handlers.contributions import contributions
 from handlers.estimator import LEVEL, Estimates, PM25Estimator
 from handlers.explanation import explanation
+from handlers.flaw_spread import flaw_spread
 from handlers.golden import check_golden
+from handlers.size_limit import DEFAULT_MIN_SIDE, serving_min_side
 from handlers.trace import EXPLANATION, Trace
 
 FURTHER_LEVELS = (0.5, 0.8, 0.95)
-SERVING_MIN_SIDE = 512  # [px] below it a photo from a client is refused
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,13 @@ class Predictor:
         statistics: TrainingStatistics,
         manifest: Manifest,
         cameras: CameraFolder,
+        min_side: int = DEFAULT_MIN_SIDE,
     ) -> None:
         self.estimator = estimator
         self.statistics = statistics
         self.manifest = manifest
         self.cameras = cameras
+        self.min_side = min_side
         self._photo_features = ScientificFeatureExtractor()
         self._meteorology = MeteorologicalFeatureExtractor()
 
@@ -87,6 +92,7 @@ class Predictor:
             TrainingStatistics.load(folder / "statistics.json"),
             manifest,
             CameraFolder.of_environment(running_content_hash(folder), manifest.feature_set),
+            serving_min_side(),
         )
 
     def features(
@@ -94,20 +100,24 @@ class Predictor:
         photo: Photo,
         metadata: PhotoMetadata,
         *,
-        min_side: int = SERVING_MIN_SIDE,
+        min_side: int | None = None,
         trace: Trace | None = None,
     ) -> tuple[dict[str, float], ImageValidationResult]:
         """Named features of a decoded photo and its quality verdict.
 
+        min_side  of this photo [px]; the server's own where it is None
+
         Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
         """
         light = light_of(photo.pixels)
+        geometry = picture_geometry(light)
         with (trace or Trace()).stage("quality"):
-            verdict = ImageQualityValidator(min_side).validate(photo, light)
+            validator = ImageQualityValidator(min_side or self.min_side)
+            verdict = validator.validate(photo, light, geometry)
         if not verdict.is_valid:
             raise _refusal(verdict)
         return {
-            **self._photo_features.extract(light),
+            **self._photo_features.extract(light, geometry=geometry),
             **self._meteorology.extract(metadata),
         }, verdict
 
@@ -131,7 +141,7 @@ class Predictor:
         metadata: Mapping[str, object] | None = None,
         *,
         include: Collection[str] = (),
-        min_side: int = SERVING_MIN_SIDE,
+        min_side: int | None = None,
         trace: Trace | None = None,
     ) -> dict[str, object]:
         """The answer to one photo, as the service gives it. `include` may name "features" and
@@ -149,7 +159,7 @@ class Predictor:
         metadata: Mapping[str, object] | None = None,
         *,
         include: Collection[str] = (),
-        min_side: int = SERVING_MIN_SIDE,
+        min_side: int | None = None,
         trace: Trace | None = None,
     ) -> dict[str, object]:
         """The answer to one photo as `answer` gives it, and its `explanation`
@@ -169,7 +179,7 @@ class Predictor:
         self,
         data: bytes,
         metadata: Mapping[str, object] | None,
-        min_side: int,
+        min_side: int | None,
         trace: Trace,
     ) -> _Judged:
         """What the models say of a photo, and all that they say it of."""
@@ -183,7 +193,13 @@ class Predictor:
         trace.features = features
         with trace.stage("ensemble"):
             estimator, ignored = self._knowing(given.camera)
-            estimates = estimator.estimate(estimator.row(features), [given.camera], trace)
+            row = estimator.row(features)
+            flaws = flaw_spread(
+                (issue.code for issue in verdict.issues),
+                fixed_view=estimator.is_fixed_view(given.camera),
+                night_is_usual=estimator.night_is_usual(row, given.camera),
+            )
+            estimates = estimator.estimate(row, [given.camera], trace).widened(flaws)
         return _Judged(circumstances, photo, features, verdict, estimator, ignored, estimates)
 
     def _answer(self, judged: _Judged, include: Collection[str]) -> dict[str, object]:

@@ -75,7 +75,12 @@ def test_every_field_of_an_answer_is_explained(predictor: Predictor, rendered: D
     assert {name for name in fields if not re.search(rf"\b{name}\b", page)} == set()
 
 
-@pytest.mark.parametrize("module", ["features/quality.py", "handlers/applicability.py"])
+FINDING = ("exposure", "framing", "integrity", "obstruction", "sharpness")
+
+
+@pytest.mark.parametrize(
+    "module", [*(f"features/{name}.py" for name in FINDING), "handlers/applicability.py"]
+)
 def test_every_code_of_an_issue_or_a_warning_is_explained(module: str) -> None:
     """Codes stand in the source as the first argument of `Finding` and of `warn`."""
     page = text_of(HOW_TO / "read-an-answer.md")

@@ -138,8 +138,8 @@ def test_code_that_reads_other_numbers_is_refused(
 ) -> None:
     extract = ScientificFeatureExtractor.extract
 
-    def other(self: ScientificFeatureExtractor, light: Any) -> dict[str, float]:
-        return {name: 1.001 * value for name, value in extract(self, light).items()}
+    def other(self: ScientificFeatureExtractor, light: Any, **known: Any) -> dict[str, float]:
+        return {name: 1.001 * value for name, value in extract(self, light, **known).items()}
 
     monkeypatch.setattr(ScientificFeatureExtractor, "extract", other)
     with pytest.raises(ArtifactError) as caught:

@@ -16,8 +16,9 @@ from handlers.air_quality_index import STANDARDS
 from handlers.estimator import LEVEL
 from handlers.explanation import LISTED
 from handlers.plain_words import GROUPS, SITUATIONS
-from handlers.predictor import FURTHER_LEVELS, SERVING_MIN_SIDE
+from handlers.predictor import FURTHER_LEVELS
 from handlers.request import MAX_PHOTOS, PHOTO_NAMES, RETURNABLE
+from handlers.size_limit import DEFAULT_MIN_SIDE
 from tests.contract import CONTRACT, document, schema
 from tests.stated_codes import problem_statuses, warnings
 
@@ -79,7 +80,7 @@ def test_other_limits_are_those_of_the_code() -> None:
     levels = schema("Interval")["properties"]["level"]["enum"]
     assert levels == sorted((*FURTHER_LEVELS, LEVEL))
     assert (
-        f"less than {SERVING_MIN_SIDE} pixels"
+        f"less than {DEFAULT_MIN_SIDE} pixels"
         in catalogue("ProblemCode")["too_small"]["description"]
     )
 

@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from features.errors import MetadataError, PhotoError
-from handlers.predictor import SERVING_MIN_SIDE, Predictor
+from handlers.predictor import Predictor
 from handlers.trace import STAGES, Trace
 from training.dataset import DataSet
 
@@ -181,7 +181,6 @@ def test_features_and_quantiles_come_when_asked_for(predictor: Predictor, data: 
 
 
 def test_a_client_s_photo_must_be_large_enough(predictor: Predictor, data: bytes) -> None:
-    assert SERVING_MIN_SIDE == 512
     with pytest.raises(PhotoError) as caught:
         predictor.answer(data)
     assert caught.value.status == 422

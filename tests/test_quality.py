@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from features.light import light_of
 from features.photo import Photo, decode_photo, photo_from_pixels
 from features.quality import ImageQualityValidator, ImageValidationResult
+from features.sky import picture_geometry
 
 Picture = NDArray[np.uint8]
 DATASETS = Path(__file__).parents[2] / "shared" / "datasets"
@@ -54,8 +55,12 @@ def hazed(picture: Picture, extinction: float) -> Picture:
 
 
 def judged(picture: Picture, min_side: int = 512) -> ImageValidationResult:
-    photo = photo_from_pixels(picture)
-    return ImageQualityValidator(min_side).validate(photo, light_of(photo.pixels))
+    return verdict_on(photo_from_pixels(picture), min_side)
+
+
+def verdict_on(photo: Photo, min_side: int = 512) -> ImageValidationResult:
+    light = light_of(photo.pixels)
+    return ImageQualityValidator(min_side).validate(photo, light, picture_geometry(light))
 
 
 def codes(result: ImageValidationResult) -> set[str]:
@@ -92,6 +97,45 @@ def under_tungsten(picture: Picture) -> Picture:
     return (picture * np.array([1.3, 0.7, 0.35])).clip(0, 255).astype(np.uint8)
 
 
+def with_drops(picture: Picture) -> Picture:
+    """Unsharp discs of the scene upside down, as water on the lens shows it."""
+    mask = np.zeros(picture.shape[:2], np.float32)
+    for x, y in ((200, 500), (480, 420), (700, 560), (330, 640), (860, 470)):
+        cv2.circle(mask, (x, y), 55, 1.0, -1)
+    mask = cv2.GaussianBlur(mask, (0, 0), 6)[:, :, None]
+    inside = cv2.GaussianBlur(picture[::-1], (0, 0), 20).astype(np.float32)
+    return (picture * (1 - mask) + 0.8 * inside * mask).astype(np.uint8)
+
+
+def with_finger(picture: Picture) -> Picture:
+    mask = np.zeros(picture.shape[:2], np.float32)
+    cv2.circle(mask, (0, picture.shape[0]), 420, 1.0, -1)
+    mask = cv2.GaussianBlur(mask, (0, 0), 25)[:, :, None]
+    skin = np.array([190, 120, 90], np.float32)
+    return (picture * (1 - mask) + skin * mask).astype(np.uint8)
+
+
+def near_ground_alone(picture: Picture) -> Picture:
+    rng = np.random.default_rng(5)
+    leaves = rng.integers(20, 120, (picture.shape[0] // 6, picture.shape[1] // 6, 1))
+    green = (leaves * np.array([0.5, 1.0, 0.4])).astype(np.uint8)
+    return cv2.resize(green, picture.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def sky_alone(picture: Picture) -> Picture:
+    rng = np.random.default_rng(6)
+    rows = np.linspace(0, 1, picture.shape[0])[:, None, None]
+    sky = np.array([90, 140, 215]) * (1 - rows) + np.array([190, 205, 225]) * rows
+    return (sky + rng.normal(0, 2, picture.shape)).clip(0, 255).astype(np.uint8)
+
+
+def page_of_text(picture: Picture) -> Picture:
+    page = np.full(picture.shape, 225, np.uint8)
+    for y in range(50, picture.shape[0] - 20, 36):
+        cv2.putText(page, "haze city valley morning report sensor " * 2, (30, y), 0, 0.8, (40,) * 3)
+    return page
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_good_photo_is_good(seed: int) -> None:
     result = judged(scene(seed))
@@ -111,6 +155,11 @@ def test_a_good_photo_is_good(seed: int) -> None:
         (overexposed, "overexposed"),
         (against_the_light, "underexposed"),
         (under_tungsten, "white_balance"),
+        (with_drops, "obstructed"),
+        (with_finger, "obstructed"),
+        (near_ground_alone, "no_sky"),
+        (sky_alone, "no_ground"),
+        (page_of_text, "not_outdoors"),
     ],
 )
 def test_damage_is_named_and_costs_quality_but_does_not_refuse(
@@ -132,6 +181,35 @@ def test_a_picture_of_nothing_is_refused(level: int) -> None:
     assert not result.is_valid
     assert result.issues[0].code == "featureless"
     assert result.quality_score == 0
+
+
+@pytest.mark.parametrize("grey", [127, 128])
+@pytest.mark.parametrize("left", [0.3, 0.9])
+def test_a_file_without_its_end_is_refused(left: float, grey: int) -> None:
+    picture = scene().copy()
+    picture[round(left * len(picture)) :] = grey
+    result = judged_file(jpeg(picture, 92))
+    assert not result.is_valid
+    assert "truncated" in codes(result)
+
+
+def test_a_download_that_was_closed_is_refused() -> None:
+    data = jpeg(scene(), 92)
+    assert "truncated" in codes(judged_file(data[: len(data) // 2] + b"\xff\xd9"))
+
+
+def test_a_grey_road_is_no_missing_end() -> None:
+    picture = scene().copy()
+    road = np.random.default_rng(0).normal(128, 3, picture[600:].shape)
+    picture[600:] = road.clip(0, 255).astype(np.uint8)
+    assert "truncated" not in codes(judged(picture))
+
+
+def test_a_white_sky_is_not_overexposed_and_white_ground_is() -> None:
+    picture = scene().copy()
+    picture[:240] = 255
+    assert "overexposed" not in codes(judged(picture))
+    assert "overexposed" in codes(judged(overexposed(picture)))
 
 
 @pytest.mark.parametrize(("short", "refused"), [(511, True), (512, False), (1080, False)])
@@ -204,14 +282,13 @@ def webcam_photos(condition: Callable[[int], bool], every: int) -> list[Photo]:
 
 
 def test_real_photos_by_day_pass_and_by_night_are_called_so() -> None:
-    validator = ImageQualityValidator()
     by_day = webcam_photos(lambda hour: 10 <= hour <= 14, every=8)
     by_night = webcam_photos(lambda hour: hour >= 21 or hour <= 4, every=4)
     for photo in by_day:
-        assert codes(validator.validate(photo, light_of(photo.pixels))) == set()
-    called = ["night" in codes(validator.validate(p, light_of(p.pixels))) for p in by_night]
+        assert codes(verdict_on(photo)) == set()
+    called = ["night" in codes(verdict_on(photo)) for photo in by_night]
     assert np.mean(called) > 0.8
-    assert all(validator.validate(p, light_of(p.pixels)).is_valid for p in by_night)
+    assert all(verdict_on(photo).is_valid for photo in by_night)
 
 
 def test_haze_added_to_real_photos_is_not_refused() -> None:
@@ -223,8 +300,7 @@ def test_haze_added_to_real_photos_is_not_refused() -> None:
 
 
 def judged_file(data: bytes) -> ImageValidationResult:
-    photo = decode_photo(data)
-    return ImageQualityValidator(512).validate(photo, light_of(photo.pixels))
+    return verdict_on(decode_photo(data))
 
 
 def jpeg(picture: Picture, quality: int) -> bytes:
@@ -254,7 +330,7 @@ def test_a_room_is_dim_and_daylight_is_not(
     time_s: float, f_number: float, iso: float, said: bool
 ) -> None:
     photo = replace(photo_from_pixels(scene()), exposure_time_s=time_s, f_number=f_number, iso=iso)
-    verdict = ImageQualityValidator(512).validate(photo, light_of(photo.pixels))
+    verdict = verdict_on(photo)
     assert ("dim_scene" in codes(verdict)) == said
     assert verdict.is_valid
 

@@ -33,6 +33,7 @@ from features.light import Light, light_of
 from features.photo import decode_photo
 from features.quality import ImageQualityValidator
 from features.schema import FeatureFamily
+from features.sky import picture_geometry
 from training.dataset import LabelledPhoto
 from training.feature_store import (
     KEYS_PER_QUERY,
@@ -209,7 +210,9 @@ def read_photo(
     except PhotoError as error:
         return sha256, Reading(None, Refusal(error.code, error.detail))
     light = light_of(picture.pixels)
-    verdict = ImageQualityValidator(min_side=min_side).validate(picture, light)
+    verdict = ImageQualityValidator(min_side=min_side).validate(
+        picture, light, picture_geometry(light)
+    )
     if not verdict.is_valid:
         worst = next(issue for issue in verdict.issues if issue.severity == "error")
         return sha256, Reading(None, Refusal(worst.code, worst.detail))
