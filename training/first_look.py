@@ -14,9 +14,11 @@ from pathlib import Path
 import cv2
 
 from features.errors import PhotoError
+from features.finding import Finding
 from features.light import light_of
 from features.photo import decode_photo
-from features.quality import Finding, ImageQualityValidator
+from features.quality import ImageQualityValidator
+from features.sky import picture_geometry
 from training.dataset import LabelledPhoto
 from training.datasets_db import DatasetsDatabase
 from training.meter import Meter, silent
@@ -68,7 +70,8 @@ def look_at(data: bytes, min_side: int) -> FirstLook:
     except PhotoError as error:
         return FirstLook((Finding(error.code, "error", error.detail, error.how_to_fix),), None)
     light = light_of(photo.pixels)
-    verdict = ImageQualityValidator(min_side=min_side).validate(photo, light)
+    geometry = picture_geometry(light)
+    verdict = ImageQualityValidator(min_side=min_side).validate(photo, light, geometry)
     return FirstLook(verdict.issues, picture_hash(light.grey))
 
 
