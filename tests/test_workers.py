@@ -12,6 +12,7 @@ from threading import Event
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from joblib import Parallel, delayed, parallel_config
 
 from tests.test_extraction import LoggingExtractor, photos
 from training import reading_conditions as conditions
@@ -80,7 +81,10 @@ def test_a_process_that_is_killed_is_told_as_such() -> None:
     with pytest.raises(WorkerError, match="--jobs") as caught:
         list(LocalProcesses(2).results(os._exit, [(9,), (9,)]))
     assert caught.value.code == "worker_died"
-    # And the next run starts new ones.
+    # And the next run starts new ones, whoever asks for them.
+    assert sorted(LocalProcesses(2).results(abs, [(-1,), (2,)])) == [1, 2]
+    with parallel_config("loky", n_jobs=2, inner_max_num_threads=1):
+        assert Parallel()(delayed(abs)(-number) for number in range(4)) == [0, 1, 2, 3]
     assert sorted(LocalProcesses(2).results(abs, [(-1,), (2,)])) == [1, 2]
 
 

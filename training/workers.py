@@ -47,9 +47,13 @@ class LocalProcesses:
         first = next(parts, None)
         if first is None:  # no process is started for nothing
             return
-        from joblib.externals.loky import get_reusable_executor
+        from joblib.executor import get_memmapping_executor
 
-        executor = get_reusable_executor(self.jobs, timeout=_IDLE, env=_SINGLE_THREAD)
+        # joblib keeps one set of processes for all that ask it, and hands it on: one that was made
+        # behind its back would break the next cross-validation.
+        executor = get_memmapping_executor(
+            self.jobs, timeout=_IDLE, env=_SINGLE_THREAD, context_id=__name__
+        )
         try:
             yield from unordered(
                 lambda part: executor.submit(task, *part),
