@@ -21,12 +21,14 @@ from features.errors import DataSetError
 from tests.data_stores import *  # noqa: F403
 from tests.data_stores import cells, manager_of, objects_at, write_set
 from training.data_versions.manifest import DatasetVersion
+from training.dataset import read_dataset
 from training.datasets_db import DatasetsDatabase
+from training.meter import Meter
 
 FIRST = DatasetVersion("hills", "1.0.0")
 PROCESSES = 4
 KILLS = 20
-PHOTOS = 12
+PHOTOS = 8
 FORK = multiprocessing.get_context("fork")  # nothing to import anew, so a kill meets the work
 
 
@@ -111,6 +113,35 @@ def test_a_kill_at_any_moment_leaves_no_half_version_and_loses_no_work(
     assert stopped_in_the_middle >= KILLS // 6
 
 
+def pull_and_die_after(
+    address: str, database: Path, folder: Path, step: int, seconds: float
+) -> None:
+    with manager_of(address, database, dying(step, seconds)) as manager:
+        manager.pull(FIRST, folder)
+
+
+def test_a_pull_that_was_killed_is_no_data_set_until_it_is_completed(
+    address: str, tmp_path: Path
+) -> None:
+    content = {f"images/{n}.jpg": random.Random(n).randbytes(50_000) for n in range(PHOTOS)}
+    folder = write_set(tmp_path / "set", [cells(n) for n in range(PHOTOS)], content)
+    database = tmp_path / "datasets.db"
+    register(address, database, folder)
+    drawn = random.Random(25)
+    for kill in range(5):
+        pulled = tmp_path / f"pulled_{kill}"
+        fate = drawn.randrange(1, PHOTOS + 2), drawn.uniform(0, 0.003)
+        in_its_own_process(pull_and_die_after, address, database, pulled, *fate)
+        present = [path for path in pulled.rglob("*") if path.is_file() and path.name[0] != "."]
+        assert all(
+            path.read_bytes() == (folder / path.relative_to(pulled)).read_bytes()
+            for path in present
+        )
+        with manager_of(address, database) as manager:
+            assert manager.pull(FIRST, pulled) == PHOTOS + 2 - len(present)
+        assert len(read_dataset(pulled).rows) == PHOTOS
+
+
 def in_its_own_process(work: Callable[..., None], *arguments: Any) -> None:
     process = FORK.Process(target=work, args=arguments)
     process.start()
@@ -128,20 +159,26 @@ def count_steps(address: str, database: Path, folder: Path, steps: Any) -> None:
 
 def die_after(address: str, database: Path, folder: Path, step: int, seconds: float) -> None:
     """Register, and be killed `seconds` after the step of that number, whatever runs then."""
-    steps = itertools.count(1)
+    if step == 0:
+        die()
+    with manager_of(address, database, dying(step, seconds)) as manager:
+        manager.register(folder, FIRST)
+    die()
 
-    def kill() -> None:
-        os.kill(os.getpid(), signal.SIGKILL)
+
+def dying(step: int, seconds: float) -> Meter:
+    """A meter that kills its own process `seconds` after the step of that number."""
+    steps = itertools.count(1)
 
     def counted(done: int) -> None:
         if next(steps) == step:
-            threading.Timer(seconds, kill).start()
+            threading.Timer(seconds, die).start()
 
-    if step == 0:
-        kill()
-    with manager_of(address, database, lambda what, total: nullcontext(counted)) as manager:
-        manager.register(folder, FIRST)
-    kill()
+    return lambda what, total: nullcontext(counted)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def finished(address: str) -> dict[str, list[tuple[str, int]]]:

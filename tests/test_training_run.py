@@ -19,8 +19,9 @@ import pytest
 from features.errors import DataSetError
 from handlers.predictor import Predictor
 from training import cross_validation, run, splits
-from training.dataset import DataSet, read_dataset
+from training.dataset import DataSet, QuarantinedRow, read_dataset
 from training.package import ROOT, build_archive, content_hash
+from training.quarantine import QUARANTINE
 from training.run import TrainingRun, train
 
 SESSIONS_PER_SITE = 7  # too few for a camera's reference: one set of models, and quicker
@@ -75,10 +76,21 @@ def test_cold_or_warm_alone_or_together_the_archive_is_the_same(
     small: DataSet, place: Callable[[str], Path]
 ) -> None:
     first, second = place("first"), place("second")
-    place("first")
-    cold = train([small], "0.0.1", jobs=1, store=first / "store.db", runs=first, rendered_places=3)
-    place("second")
-    warm = train([small], "0.0.1", jobs=2, store=first / "store.db", runs=second, rendered_places=3)
+    bad = QuarantinedRow(7, {"file": "bad.jpg", "pm25": "985"}, "sentinel", "PM2.5 is 985 ug m-3")
+
+    def run(folder: Path, jobs: int) -> TrainingRun:
+        place(folder.name)
+        return train(
+            [small],
+            "0.0.1",
+            jobs=jobs,
+            store=first / "store.db",
+            runs=folder,
+            rendered_places=3,
+            quarantined=[(small.name, bad)],
+        )
+
+    cold, warm = run(first, 1), run(second, 2)
     assert warm.scores == cold.scores
     assert warm.manifest == cold.manifest
     assert hash_of(warm, second) == hash_of(cold, first)
@@ -91,6 +103,10 @@ def test_cold_or_warm_alone_or_together_the_archive_is_the_same(
     card = (cold.folder / "model_card.md").read_text()
     assert small.name in card and "| full |" in card
     assert str(first) not in card
+    # what was set apart is counted and kept
+    assert cold.refused == {"sentinel": 1} and "1 sentinel" in card
+    (set_apart,) = csv.DictReader((first / "0.0.1" / QUARANTINE).read_text().splitlines())
+    assert (set_apart["line"], set_apart["file"], set_apart["pm25"]) == ("7", "bad.jpg", "985")
 
 
 @pytest.mark.long

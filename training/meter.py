@@ -22,5 +22,5 @@ def shown(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """A meter on stderr, with rate and remaining time, for what has enough parts to take long."""
     from training.progress import progress_bar
 
-    with progress_bar(what, total, 0, total >= _WORTH_SHOWING) as advance:
-        yield lambda done: advance(1)
+    with progress_bar(what, total, 0, total >= _WORTH_SHOWING, unit="files") as advance:
+        yield advance
