@@ -16,9 +16,10 @@ from pathlib import Path
 
 from features.errors import DataSetError, MetadataError
 from features.metadata import ALLOWED_FIELDS, parse_metadata
-from training.dataset import HIGHEST_LABEL, read_dataset
+from training.dataset import read_dataset
 from training.dataset_folder import card_toml, csv_text, labels_csv, put_in_place
 from training.importers.imported_photo import ImportedPhoto, LeftOut, PublishedSet, number
+from training.label_lines import HIGHEST_LABEL
 from training.progress import progress_bar
 
 LEFT_OUT_COLUMNS = ("where", "reason", "detail")

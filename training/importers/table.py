@@ -18,8 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from features.errors import DataSetError
-from training.dataset import QUALITY_CODES, REQUIRED_COLUMNS
 from training.importers.imported_photo import Imported, ImportedPhoto, LeftOut, PublishedSet
+from training.label_lines import QUALITY_CODES, REQUIRED_COLUMNS
 
 COLUMNS = (*REQUIRED_COLUMNS, "pm10")
 ADDRESS = "PM25_DATABASE_URL"
