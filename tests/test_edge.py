@@ -183,6 +183,27 @@ def test_what_breaks_http_is_a_problem_too(edge: Edge, sent: bytes) -> None:
     assert content["code"] == "bad_request"
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        b'Content-Disposition: form-data; name=""\r\n\r\nx',
+        b"Content-Disposition: form-data\r\n\r\nx",
+        b"no header at all",
+    ],
+    ids=["empty name", "no name", "no header"],
+)
+def test_a_form_that_cannot_be_read_is_the_client_s_fault(
+    outside: Client, photo: bytes, part: bytes
+) -> None:
+    form = {"Content-Type": "multipart/form-data; boundary=b"}
+    status, media_type, content = outside.send(
+        b"--b\r\n" + part + b"\r\n--b--\r\n", form, "/predict"
+    )
+    assert (status, media_type) == (400, PROBLEM)
+    assert_obeys(content, "Problem")
+    assert outside.send(photo, JPEG, "/predict")[0] == 200
+
+
 def raw(edge: Edge, sent: bytes) -> tuple[int, dict[str, object]]:
     """Status and content of the reply to these very bytes."""
     with socket.create_connection(("127.0.0.1", edge.port), timeout=10) as connection:
