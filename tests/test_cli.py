@@ -21,7 +21,8 @@ from training import archive, dataset, evaluate, quarantine, run
 
 COMMANDS = [
     *("train", "evaluate", "validate", "calibrate-camera", "package"),
-    *("predict", "serve", "stop", "register", "collect", "forget", "data", "features"),
+    *("predict", "serve", "stop", "register", "renew-keys", "collect", "forget"),
+    *("data", "features"),
 ]
 Pm25 = Callable[..., tuple[int, str, str]]
 
