@@ -121,6 +121,18 @@ def test_examples_obey_their_own_schemas() -> None:
     assert checked > 30
 
 
+def test_examples_of_bodies_and_replies_obey_their_schemas() -> None:
+    checked = 0
+    for node in nodes(DOCUMENT["components"]):
+        if "schema" not in node or not isinstance(node.get("examples"), dict):
+            continue
+        for example in node["examples"].values():
+            rooted = {**node["schema"], "components": DOCUMENT["components"]}
+            assert Draft202012Validator(rooted).is_valid(example["value"]), example["summary"]
+            checked += 1
+    assert checked >= 4
+
+
 def test_the_page_on_answers_leads_to_the_contract() -> None:
     page = Path(__file__).parent.parent / "docs" / "how-to" / "read-an-answer.md"
     assert "(../openapi.yaml)" in page.read_text(encoding="utf-8")
