@@ -139,7 +139,7 @@ def test_the_page_is_followed_from_nothing_to_a_table_of_features(medellin: Worl
 
 @pytest.mark.long
 def test_the_page_is_followed_to_a_calibrated_camera_and_a_trained_version(
-    medellin: World, rendered: DataSet
+    medellin: World, rendered: DataSet, rendered_store: Path
 ) -> None:
     once, status, evaluate, calibrate, _ = COMMANDS
     collect_days(medellin, once, 11)
@@ -151,7 +151,7 @@ def test_the_page_is_followed_to_a_calibrated_camera_and_a_trained_version(
 
     datasets = [read_dataset(Path("balcony")), rendered]
     trained = train(
-        datasets, "0.0.1", jobs=1, store=Path("s.db"), runs=Path("runs"), rendered_places=0
+        datasets, "0.0.1", jobs=1, store=rendered_store, runs=Path("runs"), rendered_places=0
     )
-    card = (trained.folder / "artifact" / "model_card.md").read_text(encoding="utf-8")
+    card = (trained.folder / "model_card.md").read_text(encoding="utf-8")
     assert "Balcony in Laureles, Medellín" in card
