@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -41,19 +40,12 @@ def pair(
     from datetime import timedelta
     from typing import cast
 
-    from rich.console import Console
-    from rich.progress import track
-
     from features.metadata import parse_metadata
     from training.ground_truth.sources import open_source
     from training.pairing import REASONS, Method, PairingRule
     from training.photo_pairing import Card, pair_photos
 
-    console = Console(stderr=True)
     parse_metadata({"lat": lat, "lon": lon, "camera": camera})
-
-    def progress(paths: Iterable[Path], total: int) -> Iterable[Path]:
-        return track(paths, "reading photos", total=total, console=console)
 
     rule = PairingRule(cast(Method, method), radius_km, timedelta(minutes=max_age_minutes))
     asked = open_source(source, address=address, correction=correction)
@@ -72,7 +64,7 @@ def pair(
                 *(site, country, camera, lat, lon),
             ),
             times=times,
-            progress=progress,
+            progress=True,
         )
     finally:
         asked.close()

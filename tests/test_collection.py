@@ -240,13 +240,33 @@ def test_a_password_reaches_the_camera_and_nobody_else(
 ) -> None:
     caplog.set_level("DEBUG")
     address = collection.address.replace("http://", "http://me:pa55word@") + "?token=t0ken"
-    world.broken[CAMERA] = Reply(b"pa55word", 403)
+
+    def guarded(asked: Asked) -> Reply:
+        known = asked.headers.get("Authorization", "").startswith("Basic ")
+        return Reply(b"pa55word", 403) if known else Reply(b"who?", 401)
+
+    world.server.routes[CAMERA] = guarded
     (done,) = rounds(replace(collection, address=address), world, 1, minutes=1)
     told = " ".join(done.problems) + caplog.text.replace("token=t0ken", "")
     assert "403" in told and "pa55word" not in told
     assert "t0ken" not in " ".join(done.problems)
-    assert world.server.asked[0].headers["Authorization"].startswith("Basic ")
-    assert world.server.asked[0].query == {"token": "t0ken"}
+    assert [asked.query for asked in world.server.asked] == [{"token": "t0ken"}] * 2
+
+
+def test_a_camera_that_asks_for_a_digest_never_sees_the_password(
+    collection: Collection, world: World
+) -> None:
+    def guarded(asked: Asked) -> Reply:
+        if asked.headers.get("Authorization", "").startswith("Digest "):
+            return Reply(picture(MORNING))
+        assert "Authorization" not in asked.headers
+        challenge = 'Digest realm="camera", nonce="n0nce", qop="auth", algorithm=MD5'
+        return Reply(b"", 401, {"WWW-Authenticate": challenge})
+
+    world.server.routes[CAMERA] = guarded
+    address = collection.address.replace("http://", "http://me:pa55word@")
+    (done,) = rounds(replace(collection, address=address), world, 1, minutes=1)
+    assert done.taken, done.problems
 
 
 def test_a_camera_that_is_not_there_is_told(collection: Collection, world: World) -> None:

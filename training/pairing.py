@@ -4,7 +4,7 @@ A photo at t is judged by an hour that holds t, at one sensor or at several:
 
     nearest  the value of the nearest sensor that has one
     idw      Σ w_i C_i, w_i ∝ 1 / max(d_i, 50 m)², Σ w_i = 1: inverse-distance weighting
-             (Shepard 1968, doi:10.1145/800186.810616) of all that have one
+             (Shepard 1968, doi:10.1145/800186.810616) of all that have one, of the 5 nearest
 
 Both stay within the values measured. Nothing is guessed: a photo without a value in reach stays
 without a label and says why. What a label rests on is kept with it: distances, the hour, how far
@@ -25,6 +25,7 @@ Method = Literal["nearest", "idw"]
 METHODS: tuple[Method, ...] = ("nearest", "idw")
 RADIUS_KM = 3.0  # beyond it a valley's air is another
 POWER = 2
+MOST_SENSORS = 5  # asked and weighed: requests cost points, and further ones add little
 NEAREST_KM = 0.05  # a sensor on the same roof does not outweigh all others without end
 REASONS = {
     "time_unknown": "nobody knows when it was taken",
@@ -112,7 +113,7 @@ def pair(
         return Unpaired("time_unknown", REASONS["time_unknown"])
     if lat is None or lon is None:
         return Unpaired("place_unknown", REASONS["place_unknown"])
-    near = in_reach(sensors, lat, lon, rule.radius_km)
+    near = in_reach(sensors, lat, lon, rule.radius_km)[:MOST_SENSORS]
     if not near:
         nearest = in_reach(sensors, lat, lon, float("inf"))[:1]
         far = f"; the nearest, {nearest[0][1].name}, {nearest[0][0]:.1f} km away" if nearest else ""

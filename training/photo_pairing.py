@@ -11,7 +11,7 @@ import csv
 import shutil
 import tempfile
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -37,10 +37,10 @@ from training.ground_truth.measurement import (
 )
 from training.pairing import Label, PairingRule, Unpaired, pair
 from training.pairing_table import PAIRING_COLUMNS, label_cells, pairing_row
+from training.progress import progress_bar
 
 _JOINED = timedelta(hours=24)  # hours that lie closer than this are asked for together
 _PLACE_KM = 0.8  # a position lies at most so far from its hundredths of a degree
-Progress = Callable[[Iterable[Path], int], Iterable[Path]]
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def pair_photos(
     card: Card,
     *,
     times: Path | None = None,
-    progress: Progress = lambda paths, total: paths,
+    progress: bool = False,
 ) -> PairedFolder:
     """Write the data set `out`, which must not exist, from the photos below `photos`.
 
@@ -104,10 +104,11 @@ def pair_photos(
             "no_photos", f"{photos} holds no {', '.join(SUFFIXES)}.", "Name a folder of photos."
         )
     cells_of = _read_times(times, photos) if times else {}
-    taken = [
-        _look_at(path, path.relative_to(photos).as_posix(), cells_of, card)
-        for path in progress(paths, len(paths))
-    ]
+    taken = []
+    with progress_bar("reading photos", len(paths), 0, progress) as advance:
+        for path in paths:
+            taken.append(_look_at(path, path.relative_to(photos).as_posix(), cells_of, card))
+            advance(1)
     found = dict(zip(paths, _labels(taken, source, rule), strict=True))
     result = PairedFolder(out)
     rows, kept = [], []

@@ -42,12 +42,13 @@ class SeenFile(NamedTuple):
 def fetch_frame(address: str, min_side: int, clock: Clock, *, dated: bool) -> Frame | Refused:
     """What the camera at `address` shows now; credentials may stand in the address.
 
+    They are sent when the camera asks for them, and as it asks: most want a digest.
+
     dated  its Last-Modified header, where there is one, is the time of the frame
 
     Raises CollectionError camera_silent, which never repeats the address' credentials.
     """
     url = httpx2.URL(address)
-    auth = (url.username, url.password) if url.username else None
     bare = url.copy_with(username=None, password=None)
     shown = str(bare.copy_with(query=None))
     try:
@@ -56,13 +57,16 @@ def fetch_frame(address: str, min_side: int, clock: Clock, *, dated: bool) -> Fr
             verify=certificates(),
             follow_redirects=True,
         ) as client:
-            response, data = Retrying(
+            patiently = Retrying(
                 stop=stop_after_attempt(ATTEMPTS),
                 retry=retry_if_exception_type(httpx2.TransportError),
                 wait=wait_random(0.5, 1.5),
                 sleep=clock.sleep,
                 reraise=True,
-            )(_download, client, bare, auth)
+            )
+            response, data = patiently(_download, client, bare, None)
+            if response.status_code == 401 and url.username:
+                response, data = patiently(_download, client, bare, _credentials(url, response))
     except (httpx2.HTTPError, httpx2.InvalidURL) as error:
         raise _silent(shown, type(error).__name__) from None
     if response.status_code != 200:
@@ -117,7 +121,7 @@ def read_file(folder: Path, file: SeenFile, min_side: int, clock: Clock) -> Fram
 
 
 def _download(
-    client: httpx2.Client, url: httpx2.URL, auth: tuple[str, str] | None
+    client: httpx2.Client, url: httpx2.URL, auth: httpx2.Auth | None
 ) -> tuple[httpx2.Response, bytes]:
     """Response and body; a body that drips, or does not end, is cut off and no picture."""
     ends_at = time.monotonic() + TRANSFER_TIMEOUT
@@ -128,6 +132,12 @@ def _download(
             if len(data) > MAX_BYTES or time.monotonic() > ends_at:
                 break
         return response, bytes(data)
+
+
+def _credentials(url: httpx2.URL, refusal: httpx2.Response) -> httpx2.Auth:
+    asked_for = refusal.headers.get("www-authenticate", "").lower()
+    kind = httpx2.DigestAuth if "digest" in asked_for else httpx2.BasicAuth
+    return kind(url.username, url.password)
 
 
 def _last_modified(response: httpx2.Response) -> datetime | None:

@@ -23,10 +23,9 @@ from training.ground_truth.measurement import (
     hour_end,
     in_reach,
 )
-from training.pairing import Label, Unpaired, pair
+from training.pairing import MOST_SENSORS, Label, Unpaired, pair
 from training.pairing_table import label_cells, pairing_row
 
-MOST_SENSORS = 5  # asked and weighed; requests cost points, and further ones add little
 LIST_AGAIN = timedelta(hours=24)
 ASK_AGAIN = timedelta(minutes=10)  # while an hour is awaited with patience
 ASK_AGAIN_LATE = timedelta(hours=1)

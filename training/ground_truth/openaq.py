@@ -88,7 +88,8 @@ class OpenAQ:
 
         Flags: flagged_by_source, incomplete, and those of `reference_value`.
         """
-        times = {"datetime_from": _text(start), "datetime_to": _text(end)}
+        # An hour that ends at half past, as in India, may begin before the first one asked for.
+        times = {"datetime_from": _text(start - HOUR), "datetime_to": _text(end)}
         most_pages = int((end - start) / HOUR) // PAGE + 2
         found = self._pages(f"/sensors/{sensor.id}/hours", times, most_pages)
         return hours_between([_hour(sensor, row) for row in found], start, end)
