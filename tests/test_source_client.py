@@ -39,8 +39,8 @@ def client(server: ReplayingServer, clock: FakeClock) -> Iterator[SourceClient]:
         server.url,
         key=("X-API-Key", KEY),
         clock=clock,
-        read_timeout=0.15,
-        transfer_timeout=0.3,
+        read_timeout=0.5,
+        transfer_timeout=0.6,
     ) as client:
         yield client
 
@@ -51,7 +51,7 @@ TROUBLES = {
     "HTML instead of JSON": Reply(HTML),
     "truncated JSON": Reply(b'{"value": [1, 2'),
     "broken off": Reply(b'{"value": 1}', promised=500),
-    "silent": Reply({"value": 1}, pause=0.5),
+    "silent": Reply({"value": 1}, pause=1.2),
     "dripping": Reply({"value": "x" * 100}, pause=0.1),
     "empty": Reply(b""),
     "no text at all": Reply(b"\xff\xfe\x00"),
