@@ -55,10 +55,10 @@ from tests.added_haze import OPTICAL_DEPTHS, as_png, hazy_series, read_picture  
 from training.dataset import DataSet, LabelledPhoto, read_dataset  # noqa: E402
 from training.extraction import progress_bar  # noqa: E402
 
-SOURCES = 12  # good photos of each origin that bad ones are made of
-PLACES = 24  # rendered places that are seen at every level
+SOURCES = 10  # good photos of each origin that bad ones are made of
+PLACES = 16  # rendered places that are seen at every level
 LEAST_FOUND = 8  # photos that a spread rests on
-HAZED = 40  # real photos of each data set that haze is added to
+HAZED = 24  # real photos of each data set that haze is added to
 LEVELS = (5.0, 12.0, 25.0, 50.0, 100.0, 200.0, 400.0)  # [ug m-3]
 EDGES = (0.0, 12.0, 25.0, 50.0, 100.0, 200.0, np.inf)  # of the labels of real photos [ug m-3]
 Record = dict[str, Any]

@@ -26,12 +26,15 @@ DIM_SCENE_EV = 7.0  # EV at ISO 100: full sun has 15, an overcast day 11 to 13, 
 WHITE_BALANCE = (0.6, 1.6)  # mean red or blue over mean green, sRGB codes
 _LIGHTNESS = np.arange(256) / 2.55  # L* of each code of `Light.grey`
 _DARK_CODE, _BRIGHT_CODE = 3, 250  # of L* x 2.55: sRGB codes 5 and 250 of a grey
+ROW_STEP = 4  # every so many rows are looked at
 _LEAST_GROUND = 0.05  # of the picture: less is no ground to be judged by
 
 
 def ground_mask(geometry: PictureGeometry) -> NDArray[np.uint8]:
-    """(H, W) uint8, 255 below the skyline; the lower half where no sky or hardly any ground is."""
-    mask: NDArray[np.uint8] = cv2.compare(geometry.bands, SKY, cv2.CMP_NE)
+    """(H / 4, W) uint8 of every fourth row: 255 below the skyline; the lower half where no sky or
+    hardly any ground is.
+    """
+    mask: NDArray[np.uint8] = cv2.compare(geometry.bands[::ROW_STEP], SKY, cv2.CMP_NE)
     few = cv2.countNonZero(mask) < _LEAST_GROUND * mask.size
     if geometry.confidence == 0.0 or few:
         mask[:] = 255
@@ -56,8 +59,10 @@ def dim_scene(capture: Capture) -> Iterator[Check]:
 
 
 def content_and_daylight(grey: NDArray[np.uint8]) -> Iterator[Check]:
-    """A picture of nothing, and one without daylight: from L* in every fourth row."""
-    counts = cv2.calcHist([grey[::4]], [0], None, [256], [0, 256]).ravel().astype(np.float64)
+    """A picture of nothing, and one without daylight: from L* in every eighth row."""
+    counts = (
+        cv2.calcHist([grey[:: 2 * ROW_STEP]], [0], None, [256], [0, 256]).ravel().astype(np.float64)
+    )
     share = counts / counts.sum()
     spread = float(np.sqrt(share @ (_LIGHTNESS - share @ _LIGHTNESS) ** 2))
     highlights = float(_LIGHTNESS[np.searchsorted(np.cumsum(share), 0.9)])
@@ -91,9 +96,9 @@ def content_and_daylight(grey: NDArray[np.uint8]) -> Iterator[Check]:
 def clipping(grey: NDArray[np.uint8], ground: NDArray[np.uint8]) -> Iterator[Check]:
     """Shares of the ground that the sensor could not tell from white or from black.
 
-    Of `grey` (H, W) where `ground` (H, W) is set, in every fourth row.
+    Of `grey` (H, W) in every fourth row, where `ground` (H / 4, W) is set.
     """
-    counts = cv2.calcHist([grey[::4]], [0], ground[::4], [256], [0, 256]).ravel()
+    counts = cv2.calcHist([grey[::ROW_STEP]], [0], ground, [256], [0, 256]).ravel()
     total = max(float(counts.sum()), 1.0)
     white = float(counts[_BRIGHT_CODE:].sum()) / total
     black = float(counts[: _DARK_CODE + 1].sum()) / total
@@ -121,7 +126,7 @@ def white_balance(light: Light, ground: NDArray[np.uint8]) -> Check:
     """Grey-world gains of the ground: mean red and mean blue over mean green."""
     quarter = light.quarter
     height, width = quarter.shape[:2]
-    cells = np.ascontiguousarray(ground[2::4, 2::4][:height, :width])
+    cells = np.ascontiguousarray(ground[:height, 2::4][:, :width])
     if cells.shape != (height, width):  # a picture of a few pixels
         cells = np.full((height, width), 255, np.uint8)
     red, green, blue = (max(mean, 1.0) for mean in cv2.mean(quarter, mask=cells)[:3])

@@ -2,7 +2,7 @@
 
 32 px are long enough for the border of a drop on the lens, and short enough that one piece shows
 one thing. Along rows alone: from row to row the distance changes, and with it haze, as slowly as
-the border of a drop. Every fourth row is looked at: what a check asks fills more than four.
+the border of a drop. Every eighth row is looked at: what a check asks fills more than eight.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 from features.light import Light
 from features.sky import PictureGeometry
 
-LENGTH, STEP = 32, 4  # [px]
+LENGTH, STEP = 32, 8  # [px]
 
 Plane = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """All of shape (H / 4, pieces of a row); none in a picture narrower than 34 px.
+    """All of shape (H / 8, pieces of a row); none in a picture narrower than 34 px.
 
     highest, lowest  L* x 2.55 in each piece
     steepest         largest difference between two pixels that are two apart

@@ -20,7 +20,8 @@ REBLUR_RATIO = 0.455  # good photos, in any haze, up to 0.44; Gaussians of 2.5 p
 SHAKEN_RATIO, SHAKEN_ANISOTROPY = 0.30, 1.65  # of one direction; over that of the other
 FINE_DETAIL = 0.12  # webcam photos by day 0.38..0.57, by night from 0.27; reduced to 360 px and
 # enlarged again 0.14..0.16, to 225 px 0.10..0.14; rendered scenes of many cameras 0.12..0.65
-_REBLUR_TAPS, _TILE = 9, 40
+_REBLUR_TAPS, _TILE = 9, 40  # [px]
+_LINE_STEP, _LINES = 4, 20  # every so many rows or columns, and how many of them make a tile
 _SHARPEST_SHARE, _BUSY_SHARE = 0.10, 0.25  # of the tiles
 _PROFILE_ROW_STEP = 4
 
@@ -34,8 +35,8 @@ def blur(lower: NDArray[np.uint8]) -> Check:
     A camera that moved leaves one direction blurred and the other as it was: over the busiest
     quarter of the tiles, the larger ratio over the smaller.
     """
-    across = _reblur_ratios(lower[::2], axis=1)
-    down = _reblur_ratios(_without_row_means(lower[:, ::2]), axis=0)
+    across = _reblur_ratios(lower[::_LINE_STEP], axis=1)
+    down = _reblur_ratios(_without_row_means(lower[:, ::_LINE_STEP]), axis=0)
     ratio = max(across[0], down[0])
     worse, better = max(across[1], down[1]), min(across[1], down[1])
     shaken = min(worse / SHAKEN_RATIO, worse / max(better, 1e-3) / SHAKEN_ANISOTROPY)
@@ -95,7 +96,8 @@ def _reblur_ratios(plane: NDArray[np.uint8], axis: int) -> tuple[float, float]:
     again = cv2.blur(plane, (1, _REBLUR_TAPS) if axis == 0 else (_REBLUR_TAPS, 1))
     edges = _steps(plane, axis)
     lost = cv2.subtract(edges, _steps(again, axis))
-    energy, loss = _tile_sums(edges), _tile_sums(lost)
+    tile = (_TILE, _LINES) if axis == 0 else (_LINES, _TILE)
+    energy, loss = _tile_sums(edges, tile), _tile_sums(lost, tile)
     order = np.argsort(energy, kind="stable")
     sharpest, busy = (
         order[-max(1, round(share * energy.size)) :] for share in (_SHARPEST_SHARE, _BUSY_SHARE)
@@ -114,9 +116,9 @@ def _steps(plane: NDArray[np.uint8], axis: int) -> Any:
     return cv2.absdiff(plane[:, 1:], plane[:, :-1])
 
 
-def _tile_sums(plane: Any) -> NDArray[np.int64]:
-    """Sums over tiles of 40 x 40 px, or of the whole where it is smaller; the rest is left out."""
-    height, width = (min(side, _TILE) for side in plane.shape)
+def _tile_sums(plane: Any, tile: tuple[int, int]) -> NDArray[np.int64]:
+    """Sums over tiles of that size, or of the whole where it is smaller; the rest is left out."""
+    height, width = (min(sides) for sides in zip(plane.shape, tile, strict=True))
     corners = cv2.integral(plane)[::height, ::width]
     across = corners[:, 1:] - corners[:, :-1]
     return np.asarray(across[1:] - across[:-1], dtype=np.int64).ravel()

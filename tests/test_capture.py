@@ -120,7 +120,12 @@ def test_no_bytes_make_it_raise(tail: bytes, position: int, byte: int) -> None:
 def test_the_extractor_cannot_see_it() -> None:
     """It takes light, and light is pixels: equal pixels, equal features, whatever the file says."""
     parameters = inspect.signature(ScientificFeatureExtractor().extract).parameters
-    assert [p.annotation for p in parameters.values()] == ["Light"]
+    taken = {name: p.annotation for name, p in parameters.items()}
+    assert taken == {
+        "light": "Light",
+        "families": "Collection[str] | None",
+        "geometry": "PictureGeometry | None",  # of the same light
+    }
     assert [field.name for field in fields(Light)] == ["srgb"]
     picture = landscape(0.5)[0]
 

@@ -19,6 +19,8 @@ from features.light import light_of
 from features.photo import Photo, decode_photo, photo_from_pixels
 from features.quality import ImageQualityValidator, ImageValidationResult
 from features.sky import picture_geometry
+from tests.added_haze import hazy_series
+from training.renderer import draw_moment, draw_place, render
 
 Picture = NDArray[np.uint8]
 DATASETS = Path(__file__).parents[2] / "shared" / "datasets"
@@ -297,6 +299,25 @@ def test_haze_added_to_real_photos_is_not_refused() -> None:
             result = judged(hazed(photo.pixels, extinction), min_side=200)
             assert result.is_valid
             assert not codes(result) & {"blurred", "featureless"}
+
+
+def test_haze_that_grows_toward_the_horizon_is_no_flaw() -> None:
+    """Not even where a slow veil is all that the upper rows show."""
+    for photo in webcam_photos(lambda hour: 10 <= hour <= 14, every=24):
+        for picture in hazy_series(photo.pixels, "milan_south"):
+            assert codes(judged(picture, min_side=200)) == set()
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_the_air_of_a_rendered_place_changes_no_verdict(place: int) -> None:
+    rng = np.random.default_rng([11, place])
+    scene = draw_place(rng)
+    moment = draw_moment(rng, scene, pm25=5.0)
+    for pm25 in (5.0, 50.0, 400.0):
+        air = replace(moment.air, pm25=pm25)
+        result = judged(render(scene, replace(moment, air=air), 800, 600))
+        assert result.is_valid
+        assert not codes(result) & {"blurred", "no_ground", "obstructed", "not_outdoors"}
 
 
 def judged_file(data: bytes) -> ImageValidationResult:
