@@ -42,8 +42,8 @@ predict: $(VENV)/.made/serving  ## estimate one photo, without a server  PHOTO=p
 	@$(PM25) predict "$(PHOTO)" $(if $(ARCHIVE),--archive "$(ARCHIVE)")
 
 $(call needs,train,VERSION)
-train: $(VENV)/.made/train  ## train and score a model  [DATA="dir [dir…]"] VERSION=1.0.0
-	@$(PM25) train $(DATA:%=--data "%") --version "$(VERSION)"
+train: $(VENV)/.made/train  ## train and score a model  [DATA="dir [dir…]"] VERSION=1.0.0 [KEEP="code…"]
+	@$(PM25) train $(DATA:%=--data "%") --version "$(VERSION)" $(foreach code,$(KEEP),--keep $(code))
 
 train-deep: $(VENV)/.made/train  ## teach the deep network on rendered haze, write its weights
 	@$(BIN)/python -m training.deep_network
