@@ -9,6 +9,7 @@ from pathlib import Path
 
 from handlers.prediction_log import PredictionLog, PredictionLogError
 
+AT_ONCE = 5000  # rows in one transaction
 IN_FLIGHT = 1.5  # [s] in which a worker has written what it had answered
 
 
@@ -24,7 +25,7 @@ class Forgotten:
 def forget(path: Path, before: datetime | None = None) -> Forgotten:
     """Delete what was answered before a time, or up to now; make the file smaller.
 
-    Workers may go on writing: they wait, and lose nothing. Raises OSError, and
+    Workers may go on: rows wait in their queues while the file is made smaller. Raises OSError, and
     PredictionLogError: no_log, store_busy, store_unusable.
     """
     if not path.is_file():
@@ -36,12 +37,20 @@ def forget(path: Path, before: datetime | None = None) -> Forgotten:
     limit = before or datetime.now(UTC)
     before_it = _size(path)
     with PredictionLog(path) as log:
-        rows = log.forget(limit)
+        rows = _delete(log, limit)
         if before is None:
             time.sleep(IN_FLIGHT)
-            rows += log.forget(limit)
+            rows += _delete(log, limit)
         log.vacuum()
     return Forgotten(rows, before_it, _size(path))
+
+
+def _delete(log: PredictionLog, limit: datetime) -> int:
+    """Bit by bit, so that workers can write between."""
+    rows = 0
+    while deleted := log.forget(limit, at_most=AT_ONCE):
+        rows += deleted
+    return rows
 
 
 def _size(path: Path) -> int:
