@@ -9,6 +9,8 @@ shadows, contrast and colour.
 
     picture (112, 160, 3) ─ 5 convolutions, ReLU → u = ln(t_0 + optical depth), g = is ground
     feature of a band     = Σ u·g / Σ g over its cells; of the belt, the mean of u
+    of the distance       = max(p, min(v, belt) − 0.6)
+        v = Σ u·w / Σ w, w = g³ exp(−row / 4);  p the same with w times the share under the skyline
 
 Kernels are mirror-symmetric, so a mirrored picture gives the mirrored map. Weights, and what one
 layer hands to the next, are whole numbers so small that float32 sums their products without
@@ -17,7 +19,9 @@ rounding: in any order, with any library, on any processor the map is the same t
 
 The optical depth is that of the line of sight, β·d: it ranks photos of one view by their haze, and
 grows with the distance of what stands in the view as well. Belt and mean ask no geometry and rise
-with any added haze; the bands follow the skyline, which heavy haze moves.
+with any added haze; the bands follow the skyline, which heavy haze moves. The distance holds both:
+p ranks the days of a place, and where a skyline found anew cuts the far things off, v and the belt,
+which rise whatever the skyline does, hold it up.
 """
 
 from __future__ import annotations
@@ -49,6 +53,11 @@ DEPTH_FLOOR = 0.1  # below this optical depth nothing is seen in one photo
 LOWEST_TRANSMISSION = 2e-3
 _BELT = slice(6, 10)  # rows of cells
 _MIN_GROUND = 1.0  # cells of 8 × 8: a band with less has no mean
+# Of the distance. What the network is sure of counts (g³), and of it the upper rows, which are the
+# farther ones: the weight falls to 1/e in four rows of cells.
+_SURE, _ROWS_OF_DISTANCE = 3, 4.0
+_MIN_DISTANCE = 0.08  # weight below which there is no ground to speak of: one cell in the tenth row
+_HELD = 0.6  # how far below what asks no skyline the distance may fall [ln optical depth]
 
 _TANG = "Tang et al. 2014, doi:10.1109/CVPR.2014.383"
 _CAI = "Cai et al. 2016, doi:10.1109/TIP.2016.2598681"
@@ -74,6 +83,7 @@ _BANDS = (
     ("ground", "on everything but the sky"),
     ("belt", "in the rows from 40 to 70 % of the height, sky and ground alike"),
     ("mean", "of the whole picture, as far as the network takes it for ground"),
+    ("distance", "in the distance, which a skyline that haze moves cannot lower for long"),
 )
 
 
@@ -84,7 +94,7 @@ def weights_digest(path: Path = WEIGHTS) -> str:
 
 FAMILY = FeatureFamily(
     name="deep",
-    version=1,
+    version=2,
     features=(
         *(
             Feature(
@@ -190,7 +200,8 @@ class DeepFeatureExtractor:
         known = np.where(ground >= _MIN_GROUND, ground, np.nan)
         *bands, mean = (depths / known).tolist()
         belt = float(seen.log_optical_depth[_BELT].mean(dtype=np.float64))
-        values = [*bands, belt, mean, float(transmissions[0] / known[0])]
+        distance = _distance(seen, geometry, belt)
+        values = [*bands, belt, mean, distance, float(transmissions[0] / known[0])]
         return dict(zip(FAMILY.names, values, strict=True))
 
     def map(self, picture: NDArray[np.uint8]) -> TransmissionMap:
@@ -207,6 +218,31 @@ class DeepFeatureExtractor:
         np.clip(depth, *_LOG_DEPTHS, out=depth)
         ground = 0.5 + 0.5 * np.tanh(0.5 * logit)  # the logistic function; cannot overflow
         return TransmissionMap(depth, ground)
+
+
+def _distance(seen: TransmissionMap, geometry: PictureGeometry, belt: float) -> float:
+    """u of the distance, see the module; nan where the network sees no ground.
+
+    Where it sees none under the skyline there is no p.
+    """
+    rows, columns = seen.ground.shape
+    row = np.arange(rows)[:, None]
+    weight = seen.ground.astype(np.float64) ** _SURE * np.exp(-row / _ROWS_OF_DISTANCE)
+    anywhere = _weighted_mean(seen.log_optical_depth, weight)
+    if np.isnan(anywhere):
+        return anywhere
+    skyline = cv2.resize(
+        geometry.skyline[None].astype(np.float64), (columns, 1), interpolation=cv2.INTER_AREA
+    )
+    under = np.clip(row + 1 - skyline * (rows / len(geometry.bands)), 0.0, 1.0)
+    under_skyline = _weighted_mean(seen.log_optical_depth, weight * under)
+    held = max(min(anywhere, belt) - _HELD, _LOG_DEPTHS[0])
+    return held if np.isnan(under_skyline) else max(under_skyline, held)
+
+
+def _weighted_mean(values: NDArray[np.float32], weight: NDArray[np.float64]) -> float:
+    total = float(weight.sum())
+    return float((values * weight).sum()) / total if total >= _MIN_DISTANCE else float("nan")
 
 
 def network_picture(light: Light) -> NDArray[np.uint8]:

@@ -18,7 +18,7 @@ from training import ablation, cross_validation, splits
 from training.ablation import Configuration, ablate, configurations
 from training.ablation_page import ablation_page
 from training.cross_validation import HeldOut, cross_validate, side_by_side
-from training.fit import HORIZON, fit_estimator
+from training.fit import DISTANCE, fit_estimator
 from training.held_out import HeldOutAnswers
 from training.scores import score_block
 from training.splits import Fold
@@ -55,7 +55,7 @@ def test_every_family_is_taken_away_once_and_left_alone_once() -> None:
     for family, names in FAMILIES.items():
         assert set(NAMED[f"without {family}"].columns) == full - set(names)
         assert set(NAMED[f"{family} alone"].columns) == {*names, *SUN_FEATURES}
-        reads = bool(set(names) & set(HORIZON))
+        reads = bool(set(names) & set(DISTANCE))
         assert ("unseen_sites" in NAMED[f"without {family}"].splits) == reads
     assert full - set(NAMED["without weather"].columns) == set(WEATHER_FEATURES)
     assert len(NAMED) == len(configurations(FAMILIES)) == 7 + 2 * len(FAMILIES)

@@ -24,12 +24,13 @@ from features.deep import (
     WEIGHTS,
     DeepFeatureExtractor,
     log_optical_depth,
+    network_picture,
     weights_digest,
 )
 from features.errors import ArtifactError
 from features.light import light_of
 from features.schema import feature_set_hash
-from features.sky import picture_geometry
+from features.sky import FAR, NEAR, SKY, picture_geometry
 from tests.added_haze import exposed, hazy_series, mirrored
 from training import deep_network
 from training.deep_network import TransmissionNetwork, fit, train_deep
@@ -147,9 +148,77 @@ def test_haze_that_is_added_raises_the_optical_depth_step_by_step(
 ) -> None:
     """Haze from code that shares nothing with the teacher, on places that it has not drawn."""
     series = [[features_of(extractor, hazy) for hazy in hazy_series(scene)] for scene in scenes]
-    for name in ("deep_log_optical_depth_belt", "deep_log_optical_depth_mean"):
+    for name in ("deep_log_optical_depth_belt", "deep_log_optical_depth_mean", DISTANCE):
         rises = [bool((np.diff([values[name] for values in one]) > 0).all()) for one in series]
         assert np.mean(rises) >= 0.9
+
+
+DISTANCE = "deep_log_optical_depth_distance"
+
+
+def test_the_distance_rises_with_haze_whatever_the_skyline_does(
+    extractor: DeepFeatureExtractor, scenes: list[NDArray[np.uint8]]
+) -> None:
+    """Where the skyline falls half way to the lower border in the haze, the far band falls too."""
+    falls = {DISTANCE: 0, "deep_log_optical_depth_far": 0}
+    for scene in scenes:
+        clear, hazy = hazy_series(scene)[::5]
+        light = light_of(clear)
+        geometry = picture_geometry(light)
+        before = extractor.extract(light, geometry)
+        height = len(geometry.bands)
+        lost = ((geometry.skyline.astype(np.int64) + height) // 2).astype(np.int32)
+        below = np.arange(height)[:, None] >= lost
+        bands = np.where(below, np.where(np.arange(height)[:, None] < lost + 40, FAR, NEAR), SKY)
+        cut = replace(geometry, skyline=lost, bands=bands.astype(np.uint8))
+        after = extractor.extract(light_of(hazy), cut)
+        for name in falls:
+            falls[name] += not after[name] >= before[name]
+    assert falls[DISTANCE] == 0
+
+
+def test_where_no_ground_lies_under_the_skyline_the_rest_of_the_map_holds_it(
+    extractor: DeepFeatureExtractor, scenes: list[NDArray[np.uint8]]
+) -> None:
+    light = light_of(scenes[0])
+    geometry = picture_geometry(light)
+    bare = replace(
+        geometry,
+        skyline=np.full_like(geometry.skyline, len(geometry.bands)),
+        bands=np.full_like(geometry.bands, SKY),
+    )
+    value = extractor.extract(light, bare)[DISTANCE]
+    seen = extractor.map(network_picture(light))
+    weight = seen.ground.astype(np.float64) ** 3 * np.exp(-np.arange(14)[:, None] / 4)
+    anywhere = (weight * seen.log_optical_depth).sum() / weight.sum()
+    held = min(anywhere, seen.log_optical_depth[6:10].mean()) - 0.6
+    assert value == pytest.approx(held, rel=1e-5)
+
+
+def test_the_distance_is_the_upper_ground_under_the_skyline(
+    extractor: DeepFeatureExtractor, scenes: list[NDArray[np.uint8]]
+) -> None:
+    """Against a sum over the cells, one by one, with the share of each under the skyline."""
+    for scene in scenes[:6]:
+        light = light_of(scene)
+        geometry = picture_geometry(light)
+        seen = extractor.map(network_picture(light))
+        rows, columns = seen.ground.shape
+        height, width = geometry.bands.shape
+        assert width % columns == 0
+        sums = {"under": [0.0, 0.0], "any": [0.0, 0.0]}
+        for i in range(rows):
+            for j in range(columns):
+                edge = geometry.skyline[j * width // columns : (j + 1) * width // columns].mean()
+                share = min(max(i + 1 - edge * rows / height, 0.0), 1.0)
+                weight = float(seen.ground[i, j]) ** 3 * np.exp(-i / 4)
+                for name, part in (("under", share), ("any", 1.0)):
+                    sums[name][0] += weight * part * float(seen.log_optical_depth[i, j])
+                    sums[name][1] += weight * part
+        under, anywhere = (total / by for total, by in sums.values())
+        belt = float(seen.log_optical_depth[6:10].mean())
+        expected = max(under, min(anywhere, belt) - 0.6)
+        assert extractor.extract(light, geometry)[DISTANCE] == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_stop_of_exposure_moves_it_less_than_a_little_haze(

@@ -39,7 +39,9 @@ def test_it_minimises_its_formula(seed: int, ridge: float, monkeypatch: pytest.M
     def objective(parameters: Floats) -> float:
         w, b = parameters[:K], parameters[K]
         labelled = v @ (y - b - X @ w) ** 2
-        shown = steps.weights @ (steps.rise - (steps.after - steps.before) @ w) ** 2
+        missing = steps.rise - (steps.after - steps.before) @ w
+        short = (steps.rise > 0) & (missing > 0)
+        shown = np.where(short, physics_path.SHORTFALL, 1.0) * steps.weights @ missing**2
         return float(labelled + shown + ridge * v.sum() * w @ w)
 
     best = minimize(objective, np.zeros(K + 1), tol=1e-12)
@@ -59,7 +61,9 @@ def test_a_line_is_found_when_nothing_holds_it_back(monkeypatch: pytest.MonkeyPa
 
 
 def test_by_hand_for_one_feature() -> None:
-    """Rows at x = ∓1 say a slope of 1, one step of 1 says 3: w = (2 + 3 u) / (2 + u + 2 λ)."""
+    """Rows at x = ∓1 say a slope of 1, one step of 1 says 3 and is answered by less, so that it
+    weighs c times its weight: w = (2 + 3 c u) / (2 + c u + 2 λ).
+    """
     u = 5.0
     steps = drawn_steps(1, 1, 1, seed=0)
     before, after = np.array([[0.0]]), np.array([[1.0]])
@@ -67,8 +71,25 @@ def test_by_hand_for_one_feature() -> None:
         steps.origin, before, after, np.array([3.0]), np.array([3.0]), np.array([u]), steps.kind
     )
     path = fit_physics_path(np.array([[-1.0], [1.0]]), np.array([1.0, 3.0]), np.ones(2), steps)
+    u *= physics_path.SHORTFALL
     assert path.weights[0] == pytest.approx((2 + 3 * u) / (2 + u + 2 * physics_path.RIDGE))
     assert path.intercept == pytest.approx(2.0)
+
+
+def test_haze_that_is_answered_by_less_weighs_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer steps of haze sink below what was added than with all of them at one weight."""
+    X, y, v = rows(80, 2)
+    steps = drawn_steps(80, 200, K, seed=2)
+    haze = steps.rise > 0
+    missing = {}
+    for factor in (1.0, 3.0, 30.0):
+        monkeypatch.setattr(physics_path, "SHORTFALL", factor)
+        w = fit_physics_path(X, y, v, steps).weights
+        missing[factor] = (
+            steps.weights[haze]
+            @ np.maximum(steps.rise[haze] - (steps.after - steps.before)[haze] @ w, 0.0) ** 2
+        )
+    assert missing[30.0] < missing[3.0] < missing[1.0]
 
 
 def test_steps_do_not_move_the_level() -> None:

@@ -28,7 +28,7 @@ from training.ablation_page import BUILD, PAGE, ablation_page
 from training.camera_reference import fit_camera_references
 from training.cross_validation import HeldOut, folds_of, side_by_side
 from training.dataset import DataSet, dataset_hash, read_dataset
-from training.fit import HORIZON
+from training.fit import DISTANCE
 from training.held_out import HeldOutAnswers, together
 from training.rendered_scenes import PLACES
 from training.run import SEED, STORE, read_tables
@@ -69,7 +69,7 @@ def configurations(families: Mapping[str, Sequence[str]]) -> tuple[Configuration
     unweathered = (*photo, *SUN_FEATURES)
     with_control = (*HONEST_SPLITS, "random")
     # What the models for new places do not read cannot be taken from them.
-    read_anywhere = [family for family, names in families.items() if set(names) & set(HORIZON)]
+    read_anywhere = [family for family, names in families.items() if set(names) & set(DISTANCE)]
     return (
         Configuration("full", full, with_control),
         Configuration("without weather", unweathered, with_control),

@@ -36,23 +36,17 @@ from training.table import TrainingTable, numbered, with_weather_withheld
 # blown away and how high it is mixed. The rest are seasons and sites by another name
 # (docs/LOG.md). Humidity corrects the light that is lost (`handlers/humidity.py`).
 BOX_MODEL = ("wind_speed_ms", "ln_boundary_layer_height")
-# Of a place that nobody has seen, the models read what haze does to its horizon and little else:
-# how sharply ground and sky part there, and how much air the network sees before the far band.
-# Whatever else a picture shows, it shows more of the place than of the air (docs/LOG.md).
-HORIZON = (
-    "skyline_sharpness",
-    "skyline_step",
-    "skyline_near_contrast_log_ratio",
-    "skyline_edge_strength",
-    "deep_log_optical_depth_far",
-    "deep_transmission_far",
-)
+# Of a place that nobody has seen, the models read one number: how much air the network sees before
+# the distance, built so that added haze cannot lower it by moving the skyline. Whatever else a
+# picture shows, it shows more of the place than of the air (docs/LOG.md).
+DISTANCE = ("deep_log_optical_depth_distance",)
 # What a season does to one view by itself: leaves come, and the sun they shine in. Of a known
 # camera no feature is read whose name holds one of these words.
 SEASONAL = ("saturation", "chroma", "hue", "colourful")
 # What the stack trusts beforehand (xgboost, lightgbm, mlp, bayesian, physics), and how firmly.
-# The days of a camera may change its mind; a handful of places may not.
-KNOWN_VIEW = (0.1, 0.1, 0.1, 0.1, 0.6), 3.0
+# The days of a camera may change its mind a little, though not so far that what trees make of added
+# haze outweighs the path; a handful of places may not.
+KNOWN_VIEW = (0.05, 0.05, 0.05, 0.05, 0.8), 10.0
 UNKNOWN_PLACE = (0.0, 0.0, 0.0, 0.0, 1.0), 1e3
 # A camera has few days, and errors of models that miss a quarter of them are larger than those of
 # the models that will serve: an eighth. Of places, eight folds leave one out at a time, and the
@@ -130,7 +124,7 @@ def _fit_new_place(table: TrainingTable, rendered: TrainingTable | None, seed: i
         rows,
         rows.ln_pm25,
         weights,
-        only=HORIZON,
+        only=DISTANCE,
         leave_out=(),
         groups=_apart(
             numbered(joined([photo.site for photo in rows.photos], rows.photos)),
