@@ -49,9 +49,9 @@ SEASONAL = ("saturation", "chroma", "hue", "colourful")
 KNOWN_VIEW = (0.05, 0.05, 0.05, 0.05, 0.8), 10.0
 UNKNOWN_PLACE = (0.0, 0.0, 0.0, 0.0, 1.0), 1e3
 # A camera has few days, and errors of models that miss a quarter of them are larger than those of
-# the models that will serve: an eighth. Of places, eight folds leave one out at a time, and the
-# interval of a new one was too narrow (docs/LOG.md).
-FOLDS_OF_KNOWN_VIEW, FOLDS_OF_PLACES = 8, 4
+# the models that will serve: an eighth. Of places, with more folds than three the interval of a new
+# one was too narrow (docs/LOG.md).
+FOLDS_OF_KNOWN_VIEW, FOLDS_OF_PLACES = 8, 3
 # γ: urban dust takes up water in part only; of an unknown place, the picture moves the estimate by
 # less than it should, and so does humidity (docs/LOG.md).
 HUMIDITY_OF_KNOWN_VIEW, HUMIDITY_OF_UNKNOWN_PLACE = 0.5, 0.14
