@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import Any
 
@@ -134,11 +135,17 @@ def test_what_the_server_itself_refuses_is_in_the_contract(client: Client) -> No
 
 
 def hold(
-    base_url: str, operation: tuple[str, str], examples: int, *, again: bool = True
+    base_url: str,
+    operation: tuple[str, str],
+    examples: int,
+    *,
+    again: bool = True,
+    at_the_edge: bool = True,
 ) -> Counter[int]:
     """Draw requests that the contract allows, and some that it does not; check every reply.
 
-    again  draw the same ones each time
+    again        draw the same ones each time
+    at_the_edge  which makes a 400 of what TorchServe alone fails on
     """
     path, method = operation
     drawn = CONTRACT[path][method.upper()]
@@ -159,12 +166,21 @@ def hold(
     def check(case: Case, with_photo: bool) -> None:
         if with_photo:
             _put_photos_into(case.body)
+        if not at_the_edge:
+            _name_every_part(case)
         response = case.call(base_url=base_url, timeout=30)
         statuses[response.status_code] += 1
         case.validate_response(response, checks=HELD)
 
     check()
     return statuses
+
+
+def _name_every_part(case: Case) -> None:
+    """TorchServe answers 500 by itself to a part without a name (tests/test_edge.py)."""
+    if case.media_type == "multipart/form-data" and isinstance(case.body, dict):
+        for name in [name for name in case.body if not re.search(r"\w", name)]:
+            del case.body[name]
 
 
 def _put_photos_into(body: Any) -> None:
@@ -189,7 +205,8 @@ DIRECT = [operation for operation in OPERATIONS if operation[0] not in AT_THE_ED
 
 @pytest.mark.parametrize("operation", DIRECT, ids=lambda operation: operation[0])
 def test_the_server_holds_its_contract(client: Client, operation: tuple[str, str]) -> None:
-    statuses = hold(f"http://127.0.0.1:{client.port}", operation, examples=100)
+    url = f"http://127.0.0.1:{client.port}"
+    statuses = hold(url, operation, examples=100, at_the_edge=False)
     if "{version}" not in operation[0]:  # no version that is drawn is loaded
         assert_some_are_answered(statuses, operation)
 
