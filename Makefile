@@ -24,7 +24,7 @@ needs = $(if $(filter $(1),$(MAKECMDGOALS)),$(foreach name,$(2),$(if $($(name)),
 	`make $(1)` needs $(name)=…, see `make help`))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register forget test test-long lint check bench bench-store bench-log metamorphic quality compare-uncertainty lock
+.PHONY: help setup serve stop predict train train-deep ablation learning-curve evaluate validate package register forget test test-long lint check bench bench-store bench-log fuzz soak metamorphic quality compare-uncertainty lock
 
 help:  ## print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -101,6 +101,12 @@ bench-log: $(VENV)/.made/java $(VENV)/.made/dev  ## measure what the prediction 
 
 bench-store: $(VENV)/.made/dev  ## measure the feature store with 1,000,000 readings: minutes, 3 GB
 	@$(BIN)/python -m benchmarks.million_readings
+
+fuzz: $(VENV)/.made/java $(VENV)/.made/dev  ## mutate 100,000 requests to the handler, 5,000 to a server; goes on where it stopped
+	@$(BIN)/python -m benchmarks.fuzzing && $(BIN)/python -m benchmarks.fuzzing --server
+
+soak: $(VENV)/.made/java $(VENV)/.made/dev  ## load a server with all sorts of requests, good and bad  [MINUTES=10]
+	@$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes "$(MINUTES)")
 
 metamorphic: $(VENV)/.made/dev  ## add haze, mirror, compress, expose: how often the estimate answers as it must  [ARCHIVE=a.mar]
 	@$(BIN)/python -m benchmarks.metamorphic $(if $(ARCHIVE),--archive "$(ARCHIVE)")

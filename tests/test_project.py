@@ -20,7 +20,7 @@ BUNDLED = ("features", "handlers")  # what an archive carries, and a stranger ma
 TARGETS = {
     *("help", "setup", "serve", "stop", "predict", "train", "evaluate", "package", "register"),
     *("forget", "train-deep", "metamorphic", "learning-curve", "ablation", "validate"),
-    *("compare-uncertainty", "bench-store", "bench-log", "quality"),
+    *("compare-uncertainty", "bench-store", "bench-log", "quality", "fuzz", "soak"),
     *("test", "test-long", "lint", "check", "bench", "lock"),
 }
 LARGEST_FILE = 8 * 2**20  # [bytes]

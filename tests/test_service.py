@@ -22,6 +22,7 @@ from handlers.service import Reply, description, reply
 from handlers.serving_set import TRAINING_LIBRARIES
 from handlers.tally import Tally
 from handlers.trace import Trace
+from tests.torchserve_context import Context
 
 ERRORS: dict[bytes, Exception] = {
     b"blurred": PhotoError("blurred", "The photo is blurred.", "Hold the camera still."),
@@ -162,30 +163,6 @@ def test_the_model_describes_itself() -> None:
 
 
 # ---- the archive's entry, with a context of our own in the place of TorchServe's
-
-
-class Context:
-    """What the entry uses of ts.context.Context."""
-
-    system_properties: Mapping[str, Any] = {"model_dir": "anywhere"}
-
-    def __init__(self, *headers: Mapping[str, Any]) -> None:
-        self.headers = headers
-        self.metrics = None
-        self.status: dict[int, int] = {}
-        self.media_type: dict[int, str] = {}
-
-    def get_request_id(self, idx: int) -> str:
-        return f"r-{idx}"
-
-    def get_all_request_header(self, idx: int) -> Mapping[str, Any]:
-        return self.headers[idx]
-
-    def set_response_status(self, code: int, idx: int) -> None:
-        self.status[idx] = code
-
-    def set_response_content_type(self, idx: int, value: str) -> None:
-        self.media_type[idx] = value
 
 
 @pytest.fixture

@@ -1,0 +1,345 @@
+"""Mutated requests through the handler, and through a real TorchServe: `make fuzz`.
+
+Every reply is held against docs/openapi.yaml: no 5xx, and a body that obeys its schema. Besides,
+memory must not grow, workers must not be restarted, and of the changed valid photos at least a
+fifth must still be answered: refusing everything would be easy.
+
+It can be stopped at any time; the same command goes on with the next block. A finished run's next
+call draws others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import os
+import sys
+import tempfile
+import time
+import zipfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil  # type: ignore[import-untyped]
+
+from benchmarks.mutants import Mutant, drawn_mutants, mutant
+from lifecycle.production import production_archive
+from lifecycle.torchserve import Server, archive_version
+from tests.contract import assert_obeys
+from tests.torchserve_context import Context
+
+REPORT = Path("build/fuzz.json")
+BLOCK = 200  # mutants that are drawn, sent and written down together
+DRAWN = 20  # of these by Hypothesis
+ANSWERED_AT_LEAST = 0.20
+GROWTH_AT_MOST = 0.03  # of the memory in use, from the middle third of a run to its last
+IN_THE_HANDLER, THROUGH_THE_SERVER = 100_000, 5_000
+
+# TorchServe's Java refuses a form whose part has no name, or a control character in it, by a 500
+# of its own; no worker sees that. It is shown in a column of its own.
+FORM_READER, BY_FORM_READER = b'"ErrorDataDecoderException"', "500 Java"
+
+# Status, media type and body of the reply to a mutant.
+Replies = Callable[[Mutant], tuple[int, str, bytes]]
+
+
+@dataclass
+class Findings:
+    """What came of the mutants so far.
+
+    seed       of the mutants
+    statuses   how often each status, by kind of mutant
+    photos     valid photos that were changed, and nothing else
+    answered   of these
+    faults     the first faults, each with the number that repeats it
+    memory_mb  resident memory after each block
+    """
+
+    seed: int
+    done: int = 0
+    seconds: float = 0.0
+    photos: int = 0
+    answered: int = 0
+    restarts: int = 0
+    n_faults: int = 0
+    statuses: dict[str, Counter[str]] = field(default_factory=dict)
+    codes: Counter[str] = field(default_factory=Counter)
+    faults: list[str] = field(default_factory=list)
+    memory_mb: list[float] = field(default_factory=list)
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Findings:
+        found = cls(**content)
+        found.statuses = {kind: Counter(counts) for kind, counts in found.statuses.items()}
+        found.codes = Counter(found.codes)
+        return found
+
+    @property
+    def answered_share(self) -> float:
+        return self.answered / self.photos if self.photos else 0.0
+
+    @property
+    def growth(self) -> float:
+        """Of memory, from the median of the middle third of the blocks to that of the last."""
+        third = len(self.memory_mb) // 3
+        if third < 3:
+            return 0.0
+        return median(self.memory_mb[-third:]) / median(self.memory_mb[third:-third]) - 1
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing broke."""
+        return (
+            self.n_faults == self.restarts == 0
+            and self.answered_share >= ANSWERED_AT_LEAST
+            and self.growth <= GROWTH_AT_MOST
+        )
+
+    def note(self, name: str, made: Mutant, reply: tuple[int, str, bytes]) -> None:
+        """Count one reply, and what is wrong with it."""
+        status, media_type, body = reply
+        if refused_by_form_reader(made, body):
+            self.statuses.setdefault(made.kind, Counter())[BY_FORM_READER] += 1
+            self.done += 1
+            return
+        self.statuses.setdefault(made.kind, Counter())[str(status)] += 1
+        self.done += 1
+        if made.of_a_photo:
+            self.photos += 1
+            self.answered += status == 200
+        wrong = fault(status, media_type, body, explained=made.explain)
+        if wrong:
+            self.n_faults += 1
+            self.faults[20:] = []
+            self.faults.append(f"{name} {made.kind}: {wrong}")
+        elif status != 200:
+            self.codes[str(json.loads(body)["code"])] += 1
+
+    def table(self) -> str:
+        """A line a kind of mutant, then what is held against the limits."""
+        columns = sorted({status for counts in self.statuses.values() for status in counts})
+        lines = [f"{'':12}" + "".join(f"{status:>10}" for status in columns)]
+        for kind, counts in sorted(self.statuses.items()):
+            lines.append(f"{kind:12}" + "".join(f"{counts[status]:10}" for status in columns))
+        memory = f"{self.memory_mb[-1]:.0f} MB, {self.growth:+.1%}" if self.memory_mb else "-"
+        lines += [
+            f"{self.done} mutants of seed {self.seed}; faults: {self.n_faults}; worker restarts: "
+            f"{self.restarts}",
+            f"of {self.photos} changed photos {self.answered_share:.0%} were answered "
+            f"(at least {ANSWERED_AT_LEAST:.0%}); memory {memory} (at most {GROWTH_AT_MOST:+.0%})",
+        ]
+        return "\n".join(lines + self.faults)
+
+
+def refused_by_form_reader(made: Mutant, body: bytes) -> bool:
+    """Whether TorchServe's Java could not read the form."""
+    return made.content_type.startswith("multipart") and FORM_READER in body
+
+
+def fault(status: int, media_type: str, body: bytes, *, explained: bool = False) -> str | None:
+    """What is wrong with a reply; None where it obeys the contract."""
+    try:
+        content = json.loads(body, parse_constant=_no_number)
+        if status >= 500:
+            return f"status {status}, {content.get('code')}"
+        if status != 200:
+            assert media_type.startswith("application/problem+json"), media_type
+            assert_obeys(content, "Problem")
+            return None
+        assert media_type.startswith("application/json"), media_type
+        several = "answers" in content
+        assert_obeys(content, _schema(several, explained))
+        for one in content["answers"] if several else [content]:
+            if "code" in one:
+                assert one["status"] < 500, one["code"]
+            else:
+                interval = one["interval"]
+                assert interval["lower"] <= one["pm25_estimate"] <= interval["upper"], interval
+    except (AssertionError, ValueError) as error:
+        return f"status {status}, {error}"
+    return None
+
+
+def _schema(several: bool, explained: bool) -> str:
+    if explained:
+        return "ExplainedAnswers" if several else "ExplainedAnswer"
+    return "Answers" if several else "Answer"
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is no JSON")
+
+
+def block(seed: int, first: int) -> Iterator[tuple[str, Mutant]]:
+    """BLOCK mutants and their names, from number `first` on."""
+    for number in range(first, first + BLOCK - DRAWN):
+        yield f"mutant({seed}, {number})", mutant(seed, number)
+    drawn_seed = seed * 1_000_003 + first
+    for index, made in enumerate(drawn_mutants(drawn_seed, DRAWN)):
+        yield f"drawn_mutants({drawn_seed}, {DRAWN})[{index}]", made
+
+
+def fuzz(
+    findings: Findings,
+    count: int,
+    replies: Replies,
+    memory_mb: Callable[[], float],
+    *,
+    seconds: float = float("inf"),
+    after_block: Callable[[Findings], None] = lambda findings: None,
+) -> None:
+    """Go on until `count` mutants are done, or for `seconds`."""
+    begun, before = time.monotonic(), findings.seconds
+    while findings.done < count and time.monotonic() - begun < seconds:
+        for name, made in block(findings.seed, findings.done):
+            findings.note(name, made, replies(made))
+        findings.memory_mb.append(round(memory_mb(), 1))
+        findings.seconds = before + time.monotonic() - begun
+        after_block(findings)
+
+
+# ---- the two ways
+
+
+class Counters:
+    """Takes what the handler counts, as TorchServe's cache of metrics does, and forgets it."""
+
+    def cache_keys(self) -> tuple[str, ...]:
+        return ()
+
+    def add_metric_to_cache(self, *_: object) -> None:
+        """Every name is welcome."""
+
+    def get_metric(self, _: str) -> Counters:
+        return self
+
+    def add_or_update(self, *_: object) -> None:
+        """Nobody reads it."""
+
+
+def through(handle: Callable[..., Any], context: Callable[..., Context]) -> Replies:
+    """Replies of the archive's entry, called as TorchServe calls it."""
+
+    def replies(made: Mutant) -> tuple[int, str, bytes]:
+        headers = {"Content-Type": made.content_type}
+        asked = context({**headers, "explain": "True"} if made.explain else headers)
+        (body,) = handle([made.parts], asked)
+        return asked.status[0], asked.media_type[0], body
+
+    return replies
+
+
+@contextmanager
+def handler(archive: Path) -> Iterator[Replies]:
+    """The entry of this tree with the artefact of `archive`."""
+    from handlers import pm25_handler
+
+    with tempfile.TemporaryDirectory(prefix="pm25-fuzz-") as folder:
+        with zipfile.ZipFile(archive) as mar:
+            mar.extractall(folder, [n for n in mar.namelist() if n.startswith("artifact/")])
+        counters = Counters()
+
+        def context(headers: Mapping[str, str]) -> Context:
+            made = Context(headers, model_dir=folder)
+            made.metrics = counters
+            return made
+
+        pm25_handler.handle(None, context({}))
+        yield through(pm25_handler.handle, context)
+
+
+def over_http(connection: http.client.HTTPConnection) -> Replies:
+    """Replies of a server, one request after the other."""
+
+    def replies(made: Mutant) -> tuple[int, str, bytes]:
+        way = "explanations" if made.explain else "predictions"
+        headers = {"Content-Type": made.content_type} if made.content_type else {}
+        connection.request("POST", f"/{way}/pm25", made.body, headers)
+        reply = connection.getresponse()
+        return reply.status, str(reply.headers["Content-Type"]), reply.read()
+
+    return replies
+
+
+def workers(server: Server, version: str) -> list[int]:
+    """Process ids of its workers."""
+    return sorted(int(str(one["pid"])) for one in server.management.workers(version))
+
+
+def resident_mb(pids: list[int]) -> float:
+    """Resident memory of these processes."""
+    return float(sum(psutil.Process(pid).memory_info().rss for pid in pids)) / 1e6
+
+
+def main() -> None:
+    """Go on where the last run stopped; print the table; exit 1 when something broke."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.fuzzing", description=__doc__)
+    parser.add_argument("--server", action="store_true", help="through a real TorchServe")
+    parser.add_argument("--count", type=int, help="mutants in all")
+    parser.add_argument("--seed", type=int, default=1, help="of a report that does not exist yet")
+    parser.add_argument("--seconds", type=float, default=float("inf"), help="stop after so many")
+    parser.add_argument("--report", type=Path, default=REPORT, help=f"{REPORT} if absent")
+    asked = parser.parse_args()
+    _silence_libraries()
+    way = "server" if asked.server else "handler"
+    count = asked.count or (THROUGH_THE_SERVER if asked.server else IN_THE_HANDLER)
+    report = json.loads(asked.report.read_text()) if asked.report.exists() else {}
+    findings = Findings.read(report.get(way, {"seed": asked.seed}))
+    if findings.done >= count:
+        findings = Findings(findings.seed + 1)
+    begun, first = time.monotonic(), findings.done
+
+    def keep(now: Findings) -> None:
+        asked.report.parent.mkdir(parents=True, exist_ok=True)
+        asked.report.write_text(json.dumps({**report, way: vars(now)}, indent=1) + "\n")
+        rate = (now.done - first) / (time.monotonic() - begun)
+        left = max(0, count - now.done) / rate
+        told = f"{way}: {now.done} of {count}, {rate:.0f} a second, {left / 60:.1f} min left, "
+        print(told + f"{now.n_faults} faults", file=sys.stderr, flush=True)
+
+    if asked.server:
+        _fuzz_a_server(findings, count, asked.seconds, keep)
+    else:
+        own = [psutil.Process().pid]
+        with handler(production_archive()) as replies:
+            memory = lambda: resident_mb(own)  # noqa: E731
+            fuzz(findings, count, replies, memory, seconds=asked.seconds, after_block=keep)
+    print(f"Through the {way}\n{findings.table()}")
+    sys.exit(not findings.passed)
+
+
+def _silence_libraries() -> None:
+    """What libjpeg says of a damaged photo goes nowhere; what Python says stays."""
+    sys.stderr = os.fdopen(os.dup(2), "w")
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+
+
+def _fuzz_a_server(
+    findings: Findings, count: int, seconds: float, keep: Callable[[Findings], None]
+) -> None:
+    from benchmarks.archives import measured_archive  # brings training libraries
+    from benchmarks.serving import serving
+
+    archive, _ = measured_archive(Path("build/bench"))
+    version = archive_version(archive)
+    with serving(archive) as (server, _):
+        before = workers(server, version)
+
+        def memory() -> float:
+            now = workers(server, version)
+            findings.restarts += len(set(now) - set(before))
+            return resident_mb(now)
+
+        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as line:
+            fuzz(findings, count, over_http(line), memory, seconds=seconds, after_block=keep)
+
+
+if __name__ == "__main__":
+    main()
