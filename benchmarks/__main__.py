@@ -27,6 +27,7 @@ from benchmarks import budgets  # noqa: E402
 from benchmarks.archives import echo_archive, measured_archive, unpacked_artifact  # noqa: E402
 from benchmarks.budgets import Measurement, budget_table  # noqa: E402
 from benchmarks.cached import cached_extraction  # noqa: E402
+from benchmarks.concurrency import Concurrency, concurrency, concurrency_table  # noqa: E402
 from benchmarks.extraction_rate import extraction_rate  # noqa: E402
 from benchmarks.feature_costs import feature_costs, write_costs  # noqa: E402
 from benchmarks.full_decode import FullDecoder  # noqa: E402
@@ -76,18 +77,21 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="pm25-bench-") as scratch:
         predictor = Predictor.load(unpacked_artifact(archive, Path(scratch)))
         rows, stages = measure_estimate(predictor)
-        rows += measure_serving(archive, Path(scratch))
+        served, at_once = measure_serving(archive, Path(scratch))
+        rows += served
         rows += measure_extraction(Path(scratch))
     costs = feature_costs(photo_files(FOLDER, HD))
     rows.append(measure_training(arguments.train or ()))
     print(f"Models: {models}. Load of this machine: {os.getloadavg()[0]:.1f}\n")
     print(budget_table(rows))
     print("\nThe time of one answer, in place [ms]\n" + stage_table(stages))
+    print("\nSeveral clients at once, in times of one client\n" + concurrency_table(at_once))
     print("\nThe cost of the features of one photo, in place [µs]\n" + costs.table())
     report = {
         "models": models,
         "budgets": [row.as_json() for row in rows],
         "stages_ms": stages,
+        "concurrency": [vars(row) for row in at_once],
         "feature_costs": costs.as_json(),
     }
     REPORT.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
@@ -122,7 +126,7 @@ def measure_estimate(
     ], stages
 
 
-def measure_serving(archive: Path, scratch: Path) -> list[Measurement]:
+def measure_serving(archive: Path, scratch: Path) -> tuple[list[Measurement], list[Concurrency]]:
     """Everything that needs TorchServe, on ports of its own."""
     hd, phone = (
         [photo.read_bytes() for photo in photo_files(FOLDER, size)[:REQUESTED]]
@@ -140,6 +144,7 @@ def measure_serving(archive: Path, scratch: Path) -> list[Measurement]:
         two = throughput(server, phone, 4, FULL_LOAD)
         set_workers(server, version, 1)
         after = throughput(server, phone, 2, FULL_LOAD / 2)
+        at_once = concurrency(server, archive, hd)
     least = times.compute + times.echo
     one = (before.rate + after.rate) / 2
     return [
@@ -155,7 +160,7 @@ def measure_serving(archive: Path, scratch: Path) -> list[Measurement]:
         ),
         Measurement(budgets.MEMORY, memory, "after 12 MP photos"),
         Measurement(budgets.FIRST_ANSWER, start),
-    ]
+    ], at_once
 
 
 def measure_extraction(scratch: Path) -> list[Measurement]:

@@ -58,7 +58,7 @@ class Findings:
     photos     valid photos that were changed, and nothing else
     answered   of these
     faults     the first faults, each with the number that repeats it
-    memory_mb  resident memory after each block
+    memory_mb  resident memory after each block, without what drawing the mutants has taken
     """
 
     seed: int
@@ -197,9 +197,13 @@ def fuzz(
     """Go on until `count` mutants are done, or for `seconds`."""
     begun, before = time.monotonic(), findings.seconds
     while findings.done < count and time.monotonic() - begun < seconds:
-        for name, made in block(findings.seed, findings.done):
+        mutants = list(block(findings.seed, findings.done))
+        before_replies = memory_mb()  # Hypothesis keeps what it draws: that is none of a reply's
+        for name, made in mutants:
             findings.note(name, made, replies(made))
-        findings.memory_mb.append(round(memory_mb(), 1))
+        grown = memory_mb() - before_replies
+        known = findings.memory_mb[-1] if findings.memory_mb else before_replies
+        findings.memory_mb.append(round(known + grown, 1))
         findings.seconds = before + time.monotonic() - begun
         after_block(findings)
 

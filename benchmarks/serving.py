@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -67,29 +68,29 @@ def first_answer(server: Server, photo: bytes) -> float:
 
 @dataclass(frozen=True)
 class Throughput:
-    """Answers a second, and how many cores the clients themselves took."""
+    """Answers a second, how many cores the clients took, and the time of each answer [s]."""
 
     rate: float
     client_cores: float
+    times: tuple[float, ...] = ()
 
 
 def throughput(server: Server, photos: Sequence[bytes], clients: int, seconds: float) -> Throughput:
     """With `clients` requests under way at any time, for `seconds`."""
     until = time.monotonic() + seconds
 
-    def ask_until_the_end(client: int) -> int:
-        done = 0
+    def ask_until_the_end(client: int) -> list[float]:
+        times: list[float] = []
         with closing(_connect(server)) as connection:
             while time.monotonic() < until:
-                _ask(connection, photos[(client + done) % len(photos)])
-                done += 1
-        return done
+                times.append(_ask(connection, photos[(client + len(times)) % len(photos)])[0])
+        return times
 
     start, cpu = time.monotonic(), time.process_time()
     with ThreadPoolExecutor(clients) as pool:
-        answered = sum(pool.map(ask_until_the_end, range(clients)))
+        times = tuple(chain.from_iterable(pool.map(ask_until_the_end, range(clients))))
     taken = time.monotonic() - start
-    return Throughput(answered / taken, (time.process_time() - cpu) / taken)
+    return Throughput(len(times) / taken, (time.process_time() - cpu) / taken, times)
 
 
 def memory_mb(server: Server) -> float:
