@@ -267,12 +267,16 @@ from types import SimpleNamespace
 from handlers.account import Account
 from tests.logged_predictions import prediction
 
-account = Account.opened("1.2.3", lambda metric, amount, labels: print(metric.name, amount, labels))
+def tell(metric, amount, labels):
+    sys.stdout.write(f"{metric.name} {amount} {labels}\\n")  # one write: two threads tell
+
+account = Account.opened("1.2.3", tell)
 for n in range(300):
     one = prediction(n)
     outcome = SimpleNamespace(answer=one.answer, seconds=one.seconds, trace=one.trace)
     account.record(outcome, one.request_id)
-print("answered", flush=True)
+sys.stdout.write("answered\\n")
+sys.stdout.flush()
 time.sleep(60)
 """
 
@@ -287,10 +291,15 @@ def test_a_worker_that_is_asked_to_end_writes_and_reports_what_it_has(tmp_path: 
         text=True,
     )
     assert worker.stdout
-    told = iter(worker.stdout.readline, "answered\n")
-    told_before = list(told)
+    told_before = []
+    for line in worker.stdout:  # ends with the worker, should it never say so
+        if line == "answered\n":
+            break
+        told_before.append(line)
     worker.send_signal(signal.SIGTERM)
-    told_after = worker.communicate(timeout=10)[0].splitlines()
+    told_after = worker.stdout.read().splitlines()
+    worker.wait(10)
+    worker.stdout.close()
     assert worker.returncode == 128 + signal.SIGTERM
     assert rows(path) == 300
     lines = [line.split(" ", 2) for line in (*told_before, *told_after)]

@@ -49,9 +49,9 @@ SEASONAL = ("saturation", "chroma", "hue", "colourful")
 KNOWN_VIEW = (0.05, 0.05, 0.05, 0.05, 0.8), 10.0
 UNKNOWN_PLACE = (0.0, 0.0, 0.0, 0.0, 1.0), 1e3
 # A camera has few days, and errors of models that miss a quarter of them are larger than those of
-# the models that will serve: an eighth. Of places, with more folds than three the interval of a new
-# one was too narrow (docs/LOG.md).
-FOLDS_OF_KNOWN_VIEW, FOLDS_OF_PLACES = 8, 3
+# the models that will serve: an eighth. Of places, with more folds than two the interval of a new
+# one was too narrow, and the interval score worse (docs/LOG.md).
+FOLDS_OF_KNOWN_VIEW, FOLDS_OF_PLACES = 8, 2
 # γ: urban dust takes up water in part only; of an unknown place, the picture moves the estimate by
 # less than it should, and so does humidity (docs/LOG.md).
 HUMIDITY_OF_KNOWN_VIEW, HUMIDITY_OF_UNKNOWN_PLACE = 0.5, 0.14
@@ -103,7 +103,9 @@ def _fit_fixed_view(
         own.ln_pm25 - usual[chosen],
         session_weights(own.sessions) * label_trust(own.photos),
         only=(),
-        leave_out=[name for name in own.names if any(word in name for word in SEASONAL)],
+        leave_out=[
+            name for name in own.names if name in DISTANCE or any(w in name for w in SEASONAL)
+        ],
         # Of a fixed camera, the days to come are new.
         groups=_apart(numbered(run_names(own.photos)), own.sessions),
         new_places=False,

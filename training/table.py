@@ -155,9 +155,9 @@ def with_weather_withheld(
     doubled = np.concatenate([np.arange(len(table)), np.flatnonzero(known)])
     result = table.take(doubled)
     X = result.X.copy()
-    first = X[: len(table)]
-    dropped = (rng.random(first.shape) < 0.2) & columns
-    first[dropped] = np.nan
+    # Drawn for the weather alone: whatever else is a feature must not decide which field is dropped.
+    dropped = rng.random((len(table), int(columns.sum()))) < 0.2
+    X[: len(table), columns] = np.where(dropped, np.nan, X[: len(table), columns])
     X[len(table) :, columns] = np.nan
     new_weights = np.where(known, 0.5, 1.0)[doubled] * weights[doubled]
     return replace(result, X=X), new_weights, doubled
