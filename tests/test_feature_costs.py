@@ -59,7 +59,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> FeatureCosts:
 def test_everything_that_is_timed_takes_time(measured: FeatureCosts) -> None:
     assert set(measured.shared) == set(SHARED)
     assert min(measured.shared.values()) > 0
-    assert min(measured.by_group.values()) > 0
+    # A small group's time is a difference of two larger ones: noise may leave nothing of it.
+    assert min(measured.by_group.values()) >= 0
+    assert sum(measured.by_group.values()) > 0
     assert all(name in measured.table() for name in (*GROUPS, *SHARED))
 
 

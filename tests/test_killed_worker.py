@@ -27,8 +27,8 @@ from tests.serving import JPEG, Client, free_port, worker_pids
 
 pytestmark = pytest.mark.long
 CLIENTS = 4
-# workers: [s]. Three seconds are asked for, and two workers keep them, since the other one answers. A
-# single one has to load its models first: 7.7 s on a busy machine, so here it must only come back.
+# workers: [s]. Three seconds are asked for, and two workers keep them, since the other one answers.
+# A single one has to load its models first, 7.7 s on a busy machine: here it must only come back.
 BACK_WITHIN = {1: 30.0, 2: 3.0}
 
 

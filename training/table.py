@@ -155,7 +155,7 @@ def with_weather_withheld(
     doubled = np.concatenate([np.arange(len(table)), np.flatnonzero(known)])
     result = table.take(doubled)
     X = result.X.copy()
-    # Drawn for the weather alone: whatever else is a feature must not decide which field is dropped.
+    # Drawn for the weather alone: no other feature decides which field is dropped.
     dropped = rng.random((len(table), int(columns.sum()))) < 0.2
     X[: len(table), columns] = np.where(dropped, np.nan, X[: len(table), columns])
     X[len(table) :, columns] = np.nan
