@@ -75,7 +75,8 @@ def test_the_version_on_the_pages_is_the_one_in_production() -> None:
 
 
 def test_what_the_pages_say_of_the_scores_holds_for_this_archive() -> None:
-    """The random split is kinder than both others; a known camera halves the constant's error."""
+    """The random split is kinder to a known camera, and to all than new places are; a known camera
+    halves the constant's error."""
     _, scores = score_tables.production_scores()
 
     def by_day(split: str, site: str | None) -> dict[str, float]:
@@ -83,11 +84,10 @@ def test_what_the_pages_say_of_the_scores_holds_for_this_archive() -> None:
         record: dict[str, float] = block["per_site_daytime"][site] if site else block["daytime"]
         return record
 
-    for site in ("milan", None):
-        kind = by_day("random", site)
-        for split in ("unseen_days", "unseen_sites"):
-            honest = by_day(split, site)
-            assert kind["mae"] < honest["mae"] and kind["spearman"] > honest["spearman"], split
+    harder = [("milan", "unseen_days"), ("milan", "unseen_sites"), (None, "unseen_sites")]
+    for site, split in harder:
+        kind, honest = by_day("random", site), by_day(split, site)
+        assert kind["mae"] < honest["mae"] and kind["spearman"] > honest["spearman"], split
     known = by_day("unseen_days", "milan")
     assert 0.35 < known["mae"] / known["baseline_mae"] < 0.65
 
