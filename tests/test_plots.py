@@ -47,6 +47,7 @@ def test_a_logarithmic_axis_makes_equal_factors_equal_steps(chosen: list[float])
 def test_a_share_axis_ends_at_100_percent() -> None:
     assert [text for _, text in share_axis("a", 0.7).ticks] == ["100 %", "90 %", "80 %", "70 %"]
     assert len(share_axis("a").ticks) == 6
+    assert [text for _, text in share_axis("a", most=5).ticks] == ["100 %", "50 %", "0 %"]
 
 
 @given(st.floats(-1e6, 1e6), st.integers(0, 4))

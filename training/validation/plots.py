@@ -90,7 +90,7 @@ def coverage_by_group(
         rows += [(title, None), *groups]
     lows = [b["coverage_90"] for _, b in rows if b is not None]
     lows += [b["coverage_interval_90"][0] for _, b in rows if b and b["coverage_interval_90"]]
-    axis = share_axis("measured inside the 90 % range", int(10 * min([0.6, *lows])) / 10)
+    axis = share_axis("measured inside the 90 % range", int(10 * min([0.6, *lows])) / 10, most=5)
     n, high = len(rows), 22
     plot = Plot(axis, Axis("", 0, n, []), label, height=high * n + 50, left=160, right=22)
     plot.area([(LEAST, 0), (MOST, 0), (MOST, n), (LEAST, n)], TINT)

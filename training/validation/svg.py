@@ -79,9 +79,9 @@ def log_axis(title: str, values: Iterable[float]) -> Axis:
     return Axis(title, low, high, ticks, is_log=True)
 
 
-def share_axis(title: str, low: float = 0.0) -> Axis:
-    """From `low`, in whole tenths, to 1, written as percent."""
-    step = 20 if low < 0.6 else 10
+def share_axis(title: str, low: float = 0.0, most: int = 6) -> Axis:
+    """From `low`, in whole tenths, to 1, written as percent at `most` ticks or fewer."""
+    step = next(step for step in (10, 20, 50) if 100 * (1 - low) / step < most)
     ticks = [(k / 100, f"{k} %") for k in range(100, round(100 * low) - 1, -step)]
     return Axis(title, low, 1.0, ticks)
 
