@@ -26,7 +26,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from benchmarks.mutants import Mutant, drawn_mutants, mutant
 from lifecycle.production import production_archive

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 
-import psutil  # type: ignore[import-untyped]
+import psutil
 
 from features.errors import ServerError
 
