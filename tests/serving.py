@@ -117,9 +117,15 @@ def free_port() -> int:
 
 
 def needs_nginx() -> None:
-    """Skip where there is no nginx: the edge is made of it."""
+    """Skip where there is no nginx, of which the edge is made; fail where .ci/run has got one."""
     if edge.nginx() is None:
-        pytest.skip("nginx is not installed (Debian: apt-get install nginx)")
+        lack = pytest.fail if os.environ.get("EDGE_TESTS") == "required" else pytest.skip
+        lack("nginx is not installed (Debian: apt-get install nginx)")
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    """The headers of a photo from somebody who has this key."""
+    return {**JPEG, "Authorization": f"Bearer {key}"}
 
 
 def edge_port(inference_port: int) -> int:

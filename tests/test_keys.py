@@ -19,6 +19,7 @@ from lifecycle.torchserve import Server
 from tests.serving import (
     JPEG,
     Client,
+    bearer,
     edge_port,
     free_port,
     is_answer,
@@ -36,10 +37,6 @@ def production(archive: Path) -> Iterator[Server]:
         yield torchserve.start(archive, port, config=torchserve.PRODUCTION)
     finally:
         torchserve.stop(port)
-
-
-def bearer(key: str | None) -> dict[str, str]:
-    return {**JPEG, "Authorization": f"Bearer {key}"}
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from lifecycle import torchserve
 from lifecycle.management import Management
 from lifecycle.torchserve import Server
 from tests.prometheus import value, wait_for
-from tests.serving import JPEG, Client, free_port, is_answer, run_pm25
+from tests.serving import JPEG, Client, bearer, free_port, is_answer, run_pm25
 from training.package import ROOT
 
 
@@ -33,10 +33,6 @@ def production(archive: Path) -> Iterator[Server]:
         yield server
     finally:
         torchserve.stop(port)
-
-
-def bearer(key: str | None) -> dict[str, str]:
-    return {**JPEG, "Authorization": f"Bearer {key}"}
 
 
 def test_a_photo_is_answered_to_the_inference_key_alone(production: Server, photo: bytes) -> None:
