@@ -106,8 +106,7 @@ def _stated(code: str, stating: ast.Call) -> Stated:
     by = _called(stating)
     if by == "Finding":
         severity = stating.args[1] if len(stating.args) > 1 else None
-        known = isinstance(severity, ast.Constant)
-        return Stated(code, str(severity.value) if known else "either")  # type: ignore[union-attr]
+        return Stated(code, str(severity.value) if isinstance(severity, ast.Constant) else "either")
     for keyword in stating.keywords:
         if keyword.arg == "status" and isinstance(keyword.value, ast.Constant):
             return Stated(code, by, int(str(keyword.value.value)))
