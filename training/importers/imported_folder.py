@@ -8,7 +8,6 @@ in `left_out.csv`.
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -124,12 +123,8 @@ def _write_photo(photo: ImportedPhoto, target: Path) -> None:
     if target.is_file():  # it was put there in one step, so it is whole
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    if photo.change is not None:
-        put_in_place(target, photo.change(photo.source.read_bytes()))
-        return
-    part = target.with_name(f".{target.name}.part")
-    shutil.copyfile(photo.source, part)
-    part.replace(target)
+    data = photo.source.read_bytes()
+    put_in_place(target, photo.change(data) if photo.change else data)
 
 
 def _labels(rows: list[dict[str, str]]) -> str:
