@@ -45,7 +45,8 @@ def repository(tmp_path: Path) -> Path:
         "Data-Ora,temperature_mean,relative_humidity_mean",
         *("2025-01-29 15:00:00+00:00,11.5,67.6", "2025-01-29 16:00:00+00:00,10.8,70.2"),
     )
-    for name in ("20250129-1600", "20250129-1700", "20250129-1800", "20250430-1400"):
+    names = ("20250129-1600", "20250129-1700", "20250129-1800", "20250430-1400", "20251399-2500")
+    for name in names:
         path = folder / "code" / "images" / f"{name}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(frame())
@@ -55,7 +56,7 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def rows(repository: Path, tmp_path: Path) -> dict[str, LabelledPhoto]:
     made = import_photos(AQPICTURES, repository, tmp_path / "milan", progress=False)
-    assert (made.photos, made.left_out) == (3, {"no_hour": 1})
+    assert (made.photos, made.left_out) == (3, {"no_hour": 1, "time_unknown": 1})
     return {Path(row.file).stem: row for row in read_dataset(made.folder).rows}
 
 
@@ -92,6 +93,14 @@ def test_a_frame_of_another_size_is_left_as_it_is() -> None:
     small = frame(960, 540)
     assert without_overlays(small) == small
     assert without_overlays(b"no photo") == b"no photo"
+
+
+def test_a_time_of_another_form_is_named(repository: Path, tmp_path: Path) -> None:
+    table = repository / "code" / "model input" / "PM25_MI Marche_ARPA.csv"
+    write_lines(table, "Datetime,PM25", "2025-01-29 16:00,19")
+    with pytest.raises(DataSetError, match="line 2 has '2025-01-29 16:00'") as caught:
+        import_photos(AQPICTURES, repository, tmp_path / "out", progress=False)
+    assert caught.value.code == "layout_changed"
 
 
 def test_a_folder_of_another_layout_is_named(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from features.errors import DataSetError
 from training.importers.imported_photo import (
     Imported,
     ImportedPhoto,
@@ -39,12 +40,14 @@ from training.importers.imported_photo import (
     east_of_greenwich,
     layout_changed,
     moment,
+    moment_in_name,
+    moment_of,
     number,
     published_rows,
     written,
 )
 
-_FRAME = re.compile(r"(\d{8}-\d{4})\.jpe?g", re.IGNORECASE)
+_FRAME = re.compile(r"(\d{4})(\d{2})(\d{2})-(\d{2})(\d{2})\.jpe?g", re.IGNORECASE)
 _SOLAR = east_of_greenwich(1)
 _SUMMER = east_of_greenwich(2)
 _KEPT_ROWS = slice(30, 942)
@@ -57,16 +60,19 @@ _PLACE = {"site": "milan", "camera": "milan_south", "country": "IT", "lat": "45.
 def read_aqpictures(folder: Path) -> Imported:
     """The frames of the repository in `folder` that have a value of their hour."""
     frames = sorted(path for path in folder.rglob("*") if _FRAME.fullmatch(path.name))
-    pm25 = _by_hour(
-        folder / "code" / "model input" / "PM25_MI Marche_ARPA.csv", "Datetime", "%d/%m/%Y %H:%M"
-    )
+    pm25 = _arpa(folder / "code" / "model input" / "PM25_MI Marche_ARPA.csv")
     weather = _era5(folder / "code" / "model input" / "era5.csv")
     humidity = _humidity(folder / "data" / "interim" / "arpa_merged.csv")
     if not frames:
         raise layout_changed(f"{folder} holds no frame named YYYYMMDD-HHMM.jpg")
     for path in frames:
-        face = datetime.strptime(path.stem, "%Y%m%d-%H%M")
-        taken = face.replace(tzinfo=_SUMMER if _is_summer(face) else _SOLAR)
+        taken = moment_in_name(path.name, _FRAME, _SOLAR)
+        if taken is None:
+            yield LeftOut(str(path), "time_unknown", "no date and time in its name")
+            continue
+        face = taken.replace(tzinfo=None)
+        if _is_summer(face):
+            taken = taken.replace(tzinfo=_SUMMER)
         hour = taken.astimezone(UTC).replace(minute=0)
         label = pm25.get(taken.astimezone(_SOLAR).replace(minute=0, tzinfo=None))
         if label is None:
@@ -112,21 +118,21 @@ def _last_sunday(year: int, month: int) -> datetime:
     return last - timedelta(days=(last.weekday() + 1) % 7)
 
 
-def _by_hour(path: Path, column: str, form: str) -> dict[datetime, float]:
+def _arpa(path: Path) -> dict[datetime, float]:
     """PM2.5 [ug m-3] by the hour as published; absent where a value is missing or negative."""
     values = {}
-    for _, row in published_rows(path, column, "PM25"):
+    for line, row in published_rows(path, "Datetime", "PM25"):
         value = number(row["PM25"])
         if value is not None and value >= 0:
-            values[datetime.strptime(row[column], form)] = value
+            values[_hour(path, line, row["Datetime"], "%d/%m/%Y %H:%M")] = value
     return values
 
 
 def _era5(path: Path) -> dict[datetime, dict[str, str]]:
     """Cells of the weather by the hour (UTC)."""
     weather = {}
-    for _, row in published_rows(path, "date", "hour", "u10", "v10", "blh", "sp", "tp", "t2m"):
-        hour = datetime.strptime(f"{row['date']} {row['hour']}", "%Y-%m-%d %H:%M")
+    for line, row in published_rows(path, "date", "hour", "u10", "v10", "blh", "sp", "tp", "t2m"):
+        hour = _hour(path, line, f"{row['date']} {row['hour']}", "%Y-%m-%d %H:%M")
         known = {name: number(row[name]) for name in ("u10", "v10", "blh", "sp", "tp", "t2m")}
         weather[hour.replace(tzinfo=UTC)] = _weather_cells(**known)
     return weather
@@ -160,11 +166,25 @@ def _humidity(path: Path) -> dict[datetime, float]:
     if not path.is_file():
         return {}
     humidity = {}
-    for _, row in published_rows(path, "Data-Ora", "relative_humidity_mean"):
+    for line, row in published_rows(path, "Data-Ora", "relative_humidity_mean"):
         value = number(row["relative_humidity_mean"])
         if value is not None:
-            humidity[datetime.fromisoformat(row["Data-Ora"])] = min(value, 100.0)
+            hour = moment_of(row["Data-Ora"], UTC)
+            if hour is None:
+                raise _no_time(path, line, row["Data-Ora"])
+            humidity[hour] = min(value, 100.0)
     return humidity
+
+
+def _hour(path: Path, line: int, text: str, form: str) -> datetime:
+    try:
+        return datetime.strptime(text, form)
+    except ValueError:
+        raise _no_time(path, line, text) from None
+
+
+def _no_time(path: Path, line: int, text: str) -> DataSetError:
+    return layout_changed(f"{path} line {line} has {text!r:.40} where a time stood")
 
 
 AQPICTURES = PublishedSet(

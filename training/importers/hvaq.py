@@ -20,12 +20,11 @@ from __future__ import annotations
 import re
 import statistics
 from bisect import bisect_left, bisect_right
-from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from training.dataset_folder import pictures_below
 from training.importers.imported_photo import (
-    SUFFIXES,
     Imported,
     ImportedPhoto,
     LeftOut,
@@ -33,6 +32,8 @@ from training.importers.imported_photo import (
     east_of_greenwich,
     layout_changed,
     moment,
+    moment_in_name,
+    moment_of,
     number,
     published_rows,
     written,
@@ -50,9 +51,8 @@ class _Sensor:
     def __init__(self, path: Path) -> None:
         read = []
         for _, row in published_rows(path, "time", *_QUANTITIES):
-            values = [number(row[name]) for name in _QUANTITIES]
-            with suppress(ValueError):
-                read.append((datetime.fromisoformat(row["time"]), values))
+            if time := moment_of(row["time"], _CHINA):
+                read.append((time, [number(row[name]) for name in _QUANTITIES]))
         read.sort(key=lambda at: at[0])
         self._times = [time for time, _ in read]
         self._values = [values for _, values in read]
@@ -73,14 +73,12 @@ def read_hvaq(folder: Path) -> Imported:
         raise layout_changed(f"{folder} holds no */location1.csv")
     for day in days:
         sensors = [_Sensor(path) for path in sorted(day.glob("location*.csv"))]
-        for path in sorted((day / "images").rglob("*")):
-            if path.suffix.lower() not in SUFFIXES:
-                continue
-            clock = _clock(path.name)
-            if clock is None:
+        for path in pictures_below(day / "images"):
+            taken = moment_in_name(path.name, _NAME, _CHINA)
+            if taken is None:
                 yield LeftOut(str(path), "time_unknown", "no date and time in its name")
                 continue
-            pm25, pm10, temperature, humidity = _medians(sensors, clock)
+            pm25, pm10, temperature, humidity = _medians(sensors, taken)
             if pm25 is None:
                 yield LeftOut(str(path), "label_missing", "no sensor has a value within 30 s")
                 continue
@@ -90,7 +88,7 @@ def read_hvaq(folder: Path) -> Imported:
                 cells={
                     "site": "hvaq_campus",
                     "country": "CN",
-                    "captured_at": moment(clock.replace(tzinfo=_CHINA)),
+                    "captured_at": moment(taken),
                     "session": f"hvaq_{day.name}",
                     "pm25": written(pm25, 2),
                     "pm25_quality": "B",
@@ -105,13 +103,6 @@ def _medians(sensors: list[_Sensor], time: datetime) -> list[float | None]:
     by_quantity = zip(*(sensor.means(time) for sensor in sensors), strict=True)
     known = [[v for v in values if v is not None] for values in by_quantity]
     return [statistics.median(values) if values else None for values in known]
-
-
-def _clock(name: str) -> datetime | None:
-    found = _NAME.search(name)
-    with suppress(ValueError):
-        return datetime(*(int(part) for part in found.groups())) if found else None  # type: ignore[arg-type]
-    return None
 
 
 HVAQ = PublishedSet(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 
 from features.errors import DataSetError
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,23 @@ def written(value: float | None, decimals: int) -> str:
 def east_of_greenwich(hours: float) -> tzinfo:
     """The fixed offset of a place without summer time [h]."""
     return timezone(timedelta(hours=hours))
+
+
+def moment_of(text: str, zone: tzinfo) -> datetime | None:
+    """A time in ISO 8601, in `zone` where it names no offset; None where it is no time."""
+    with suppress(ValueError):
+        time = datetime.fromisoformat(text)
+        return time if time.tzinfo else time.replace(tzinfo=zone)
+    return None
+
+
+def moment_in_name(name: str, digits: re.Pattern[str], zone: tzinfo) -> datetime | None:
+    """The time in a file's name: `digits` finds YYYY, MM, DD, HH, MM and perhaps SS as groups."""
+    found = digits.search(name)
+    if found is None:
+        return None
+    year, month, day, *clock = found.groups()
+    return moment_of(f"{year}{month}{day}T{''.join(clock)}", zone)
 
 
 def moment(time: datetime) -> str:

@@ -38,6 +38,7 @@ from training.importers.imported_photo import (
     east_of_greenwich,
     layout_changed,
     moment,
+    moment_in_name,
     number,
     published_rows,
     written,
@@ -84,11 +85,11 @@ def read_india_nepal(folder: Path) -> Imported:
     for line, row in published_rows(table, "Location", "Filename", "PM2.5", "PM10"):
         where = f"{_TABLE} line {line}"
         name = Path(row["Filename"]).name
-        place, clock = _place(row["Location"], name), _clock(name)
-        published = number(row["PM2.5"])
+        place, published = _place(row["Location"], name), number(row["PM2.5"])
+        taken = moment_in_name(name, _TIME, east_of_greenwich(place.offset)) if place else None
         if place is None:
             yield LeftOut(where, "place_unknown", f"{row['Location']!r}, {name!r}")
-        elif clock is None:
+        elif taken is None:
             yield LeftOut(where, "time_unknown", f"no date and time in {name!r}")
         elif published is None or published < 0:
             yield LeftOut(where, "label_missing", f"PM2.5 is {row['PM2.5']!r}")
@@ -97,7 +98,6 @@ def read_india_nepal(folder: Path) -> Imported:
         elif name not in frames:
             yield LeftOut(where, "photo_missing", f"no {name!r} in All_img")
         else:
-            taken = clock.replace(tzinfo=east_of_greenwich(place.offset))
             of_visit = visits[place.site, taken].setdefault(published, [])
             of_visit.append(_Frame(place, taken, frames[name], published, pm25, row["PM10"]))
     for of_time in visits.values():
@@ -161,18 +161,6 @@ def _place(location: str, name: str) -> _Place | None:
             return place
     code = re.split(r"[^a-z]+", name.lower(), maxsplit=1)[0]
     return next((place for place in _PLACES if code and code in place.words), None)
-
-
-def _clock(name: str) -> datetime | None:
-    """The time of the place in a file's name, without an offset."""
-    found = _TIME.search(name)
-    if found is None:
-        return None
-    try:
-        year, month, day, hour, minute = (int(part) for part in found.groups())
-        return datetime(year, month, day, hour, minute)
-    except ValueError:
-        return None
 
 
 def _in_order(name: str) -> list[int]:

@@ -30,6 +30,7 @@ from training.importers.imported_photo import (
     PublishedSet,
     layout_changed,
     moment,
+    moment_of,
     number,
     published_rows,
     written,
@@ -94,11 +95,10 @@ def _first(row: Mapping[str, str], names: tuple[str, ...]) -> str:
 
 def _time(text: str) -> datetime | None:
     """ISO 8601, or milliseconds since 1970 as Mapillary counts; UTC where no offset is given."""
+    if not (text.isdigit() and len(text) > 8):
+        return moment_of(text, UTC)
     with suppress(ValueError, OverflowError, OSError):
-        if text.isdigit() and len(text) > 8:
-            return datetime.fromtimestamp(int(text) / 1000, UTC)
-        time = datetime.fromisoformat(text)
-        return time if time.tzinfo else time.replace(tzinfo=UTC)
+        return datetime.fromtimestamp(int(text) / 1000, UTC)
     return None
 
 

@@ -18,18 +18,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from training.dataset_folder import SUFFIXES
 from training.importers.imported_photo import (
-    SUFFIXES,
     Imported,
     ImportedPhoto,
     LeftOut,
     PublishedSet,
     east_of_greenwich,
     moment,
+    moment_of,
     number,
     published_rows,
     written,
@@ -38,7 +38,8 @@ from training.importers.imported_photo import (
 _TABLE = "TRAQID.csv"
 _VIEWS = ("Front", "Rear")
 _INDIA = east_of_greenwich(5.5)
-_DEGREES_PER_CELL = {"lat": "17.4", "lon": "78.5"}  # the twin cities, to a tenth
+# The twin cities, to a tenth of a degree.
+_PLACE = {"site": "hyderabad", "country": "IN", "lat": "17.4", "lon": "78.5"}
 
 
 def read_traqid(folder: Path) -> Imported:
@@ -46,7 +47,7 @@ def read_traqid(folder: Path) -> Imported:
     photos = _photos(folder / "Images")
     for line, row in published_rows(folder / _TABLE, "Image", "created_at", "PM2.5"):
         where = f"{_TABLE} line {line}"
-        pm25, taken = number(row["PM2.5"]), _time(row["created_at"])
+        pm25, taken = number(row["PM2.5"]), moment_of(row["created_at"], _INDIA)
         found = photos.get(Path(row["Image"]).stem, [])
         days = {path.parent.parent.name for path in found}
         if pm25 is None or pm25 < 0:
@@ -59,7 +60,7 @@ def read_traqid(folder: Path) -> Imported:
             yield LeftOut(where, "photo_ambiguous", f"{row['Image']!r} lies in {len(days)} folders")
         else:
             session = "_".join(filter(None, ("hyderabad", *days, row.get("Sequence", ""))))
-            cells = {**_DEGREES_PER_CELL, **_cells(row, pm25, taken), "session": session}
+            cells = {**_cells(row, pm25, taken), "session": session}
             for path in found:
                 view = path.parent.name.lower()
                 yield ImportedPhoto(f"{path.parent.parent.name}_{view}_{path.name}", path, cells)
@@ -68,8 +69,7 @@ def read_traqid(folder: Path) -> Imported:
 def _cells(row: Mapping[str, str], pm25: float, taken: datetime) -> dict[str, str]:
     humidity = _beginning_with(row, "hum")
     return {
-        "site": "hyderabad",
-        "country": "IN",
+        **_PLACE,
         "captured_at": moment(taken),
         "pm25": written(pm25, 2),
         "pm25_quality": "B",
@@ -91,13 +91,6 @@ def _photos(images: Path) -> dict[str, list[Path]]:
 
 def _beginning_with(row: Mapping[str, str], beginning: str) -> float | None:
     return next((number(v) for k, v in row.items() if k.lower().startswith(beginning)), None)
-
-
-def _time(text: str) -> datetime | None:
-    with suppress(ValueError):
-        time = datetime.fromisoformat(text)
-        return time if time.tzinfo else time.replace(tzinfo=_INDIA)
-    return None
 
 
 TRAQID = PublishedSet(
