@@ -51,11 +51,13 @@ Answer = Callable[[Asked], Reply]
 class ReplayingServer:
     """Answers each path with the function, or with the list of replies, that was put there.
 
-    Of a list the last reply is repeated. A path that nobody put there is a 404.
+    Of a list the last reply is repeated. A path that nobody put there is a 404, and one that is
+    `broken` gives that reply instead.
     """
 
     def __init__(self) -> None:
         self.routes: dict[str, Answer | list[Reply]] = {}
+        self.broken: dict[str, Reply] = {}
         self.asked: list[Asked] = []
         outer = self
 
@@ -92,6 +94,8 @@ class ReplayingServer:
         self.url = f"http://127.0.0.1:{self._server.server_port}"
 
     def answer(self, asked: Asked) -> Reply:
+        if asked.path in self.broken:
+            return self.broken[asked.path]
         route = self.routes.get(asked.path)
         if route is None:
             return Reply({"detail": "Not Found"}, 404)
