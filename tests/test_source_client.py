@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.asked_sources import *  # noqa: F403
 from tests.replaying_server import HTML, NOW, FakeClock, ReplayingServer, Reply
 from training.ground_truth.client import ATTEMPTS, LONGEST_WAIT, SourceClient, key_from_environment
 from training.ground_truth.measurement import GroundTruthError
@@ -19,17 +20,6 @@ from training.ground_truth.rate_limit import RateLimit, seconds_to_wait
 
 GOOD = Reply({"value": 1})
 KEY = "a-key-that-nobody-may-see"
-
-
-@pytest.fixture
-def server() -> Iterator[ReplayingServer]:
-    with ReplayingServer() as server:
-        yield server
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock(NOW)
 
 
 @pytest.fixture
