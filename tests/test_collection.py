@@ -331,7 +331,7 @@ def test_one_folder_one_camera_one_process(collection: Collection, world: World)
 
 
 def test_the_loop_keeps_to_the_minutes(collection: Collection, world: World) -> None:
-    class Enough(Exception):  # noqa: N818
+    class EnoughError(Exception):
         pass
 
     done: list[Round] = []
@@ -339,9 +339,9 @@ def test_the_loop_keeps_to_the_minutes(collection: Collection, world: World) -> 
     def report(each: Round) -> None:
         done.append(each)
         if len(done) == 20:
-            raise Enough
+            raise EnoughError
 
-    with pytest.raises(Enough):
+    with pytest.raises(EnoughError):
         collect(collection, world.siata(), world.clock, report)
     taken = [file for each in done for file in each.taken]
     assert len(taken) >= 8

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from training.collection.configuration import CollectionError, read_configuration
+from training.collection.configuration import Collection, CollectionError, read_configuration
 from training.ground_truth.siata import Siata
 from training.ground_truth.sources import open_source
 from training.pairing import PairingRule
@@ -20,7 +20,7 @@ def text() -> str:
     return EXAMPLE.read_text(encoding="utf-8")
 
 
-def read(tmp_path: Path, text: str) -> object:
+def read(tmp_path: Path, text: str) -> Collection:
     file = tmp_path / "collect.toml"
     file.write_text(text, encoding="utf-8")
     return read_configuration(file)
@@ -86,7 +86,7 @@ def test_a_password_comes_from_the_environment(
 ) -> None:
     secret = text.replace("http://192", "http://me:${CAMERA_PASSWORD}@192", 1)
     monkeypatch.setenv("CAMERA_PASSWORD", "pa55word")
-    assert getattr(read(tmp_path, secret), "address").startswith("http://me:pa55word@192")  # noqa: B009
+    assert read(tmp_path, secret).address.startswith("http://me:pa55word@192")
     monkeypatch.delenv("CAMERA_PASSWORD")
     with pytest.raises(CollectionError, match="CAMERA_PASSWORD is empty"):
         read(tmp_path, secret)

@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from features.errors import PM25Error
 from tests.replaying_server import NOW
 from training.ground_truth.channels import ChannelMeans, channels_agree, corrected_hour
-from training.ground_truth.corrections import CORRECTIONS, DEFAULT_CORRECTION
+from training.ground_truth.corrections import (
+    CORRECTIONS,
+    DEFAULT_CORRECTION,
+    Correction,
+    Field,
+)
+from training.ground_truth.measurement import SensorHour
 
 LINE, SMOKE, AIRNOW = (CORRECTIONS[name] for name in CORRECTIONS)
 
@@ -28,8 +34,8 @@ LINE, SMOKE, AIRNOW = (CORRECTIONS[name] for name in CORRECTIONS)
         ("epa_airnow_atm", "atm", 300.0, 50.0, 289.526),
     ],
 )
-def test_published_values(name: str, field: str, x: float, rh: float, expected: float) -> None:
-    assert CORRECTIONS[name](field, x, rh) == pytest.approx(expected, abs=1e-6)  # type: ignore[arg-type]
+def test_published_values(name: str, field: Field, x: float, rh: float, expected: float) -> None:
+    assert CORRECTIONS[name](field, x, rh) == pytest.approx(expected, abs=1e-6)
 
 
 @given(x=st.floats(0, 1500), rh=st.floats(0, 100))
@@ -55,8 +61,8 @@ def test_more_in_the_laser_is_never_less_in_the_air(x: float, rh: float) -> None
 
 
 @pytest.mark.parametrize("correction", CORRECTIONS.values(), ids=CORRECTIONS.keys())
-def test_the_other_field_is_an_error(correction) -> None:  # type: ignore[no-untyped-def]
-    other = {"cf_1": "atm", "atm": "cf_1"}[correction.field]
+def test_the_other_field_is_an_error(correction: Correction) -> None:
+    other: Field = "atm" if correction.field == "cf_1" else "cf_1"
     with pytest.raises(PM25Error) as caught:
         correction(other, 20.0, 50.0)
     assert caught.value.code == "correction_field"
@@ -75,7 +81,7 @@ def test_no_correction_is_stretched(x: float, rh: float) -> None:
 # ---- channels
 
 
-def hour(a: float | None, b: float | None, rh: float | None = 50.0, n: int = 6):  # type: ignore[no-untyped-def]
+def hour(a: float | None, b: float | None, rh: float | None = 50.0, n: int = 6) -> SensorHour:
     means = [ChannelMeans("cf_1", a, b, rh)] * n
     return corrected_hour("1", NOW, means, CORRECTIONS[DEFAULT_CORRECTION])
 
@@ -98,7 +104,7 @@ def test_an_hour_is_the_corrected_mean_of_both_channels() -> None:
         (hour(-3.0, -3.0), "beyond_correction"),
     ],
 )
-def test_an_hour_that_cannot_be_believed_has_no_value(found, flag: str) -> None:  # type: ignore[no-untyped-def]
+def test_an_hour_that_cannot_be_believed_has_no_value(found: SensorHour, flag: str) -> None:
     assert found.pm25 is None
     assert found.flags == (flag,)
 

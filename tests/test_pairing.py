@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -65,7 +67,7 @@ def test_weights_share_one_and_fall_with_distance(km: list[float]) -> None:
 
 
 @given(distances, st.randoms(use_true_random=False))
-def test_the_order_of_sensors_does_not_matter(km: list[float], random) -> None:  # type: ignore[no-untyped-def]
+def test_the_order_of_sensors_does_not_matter(km: list[float], random: Random) -> None:
     order = list(range(len(km)))
     random.shuffle(order)
     weights, shuffled = idw_weights(km), idw_weights([km[i] for i in order])
@@ -193,9 +195,9 @@ def test_a_label_is_no_better_than_the_worst_it_rests_on() -> None:
     "wrong",
     [{"method": "kriging"}, {"radius_km": 0.0}, {"radius_km": 101.0}, {"max_age": -HOUR}],
 )
-def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, object]) -> None:
+def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(PM25Error, match="Allowed"):
-        PairingRule(**wrong)  # type: ignore[arg-type]
+        PairingRule(**wrong)
 
 
 # ---- what is kept
