@@ -27,6 +27,7 @@ def test_siata_stations_lie_where_geojson_says(server: ReplayingServer, clock: F
     far = siata_station(99, 7.0, -75.0)
     broken: list[Any] = [{"properties": {"nombreEstacion": "no code"}}, None, {"geometry": None}]
     near = siata_station(12, 6.2525, -75.5695, " Estación   Tráfico Centro ")
+    broken.append(near | {"properties": ["no", "names"]})
     server.routes[STATIONS] = [Reply({"features": [far, *broken, near]})]
     (found,) = source("siata", server, clock).sensors(LAT, LON, 3.0, NOW)
     assert (found.id, found.name, found.quality) == ("12", "Estación Tráfico Centro", "A")

@@ -97,7 +97,7 @@ def _station(feature: Any) -> Sensor | None:
         properties, (lon, lat) = feature["properties"], feature["geometry"]["coordinates"][:2]
         name = " ".join(str(properties.get("nombreEstacion") or "").split())
         return Sensor("siata", str(int(properties["codigo"])), name, float(lat), float(lon), "A")
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
