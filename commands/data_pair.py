@@ -48,7 +48,7 @@ def pair(
     parse_metadata({"lat": lat, "lon": lon, "camera": camera})
 
     rule = PairingRule(cast(Method, method), radius_km, timedelta(minutes=max_age_minutes))
-    asked = open_source(source, address=address, correction=correction)
+    asked = open_source(source, address=address, correction=correction, as_history=True)
     try:
         made = pair_photos(
             photos,

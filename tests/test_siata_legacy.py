@@ -14,6 +14,7 @@ from tests.asked_sources import LAT, LON, LONG_AGO, refused_as_changed, sensor, 
 from tests.replaying_server import NOW, FakeClock
 from training.ground_truth.measurement import GroundTruthError
 from training.ground_truth.siata_legacy import SiataLegacy
+from training.ground_truth.sources import open_source
 
 
 def legacy(tmp_path: Path, payload: Any, *, as_history: bool = True) -> SiataLegacy:
@@ -56,6 +57,13 @@ def test_siata_history_is_local_time_and_knows_bad_quality(tmp_path: Path) -> No
     assert values(hours) == [15.0, None, 17.0, None]
     assert [hour.flags for hour in hours] == [(), ("bad_quality",), (), ("sentinel",)]
     assert siata.sensors(LAT, LON, 1.0, datetime(2020, 1, 1, tzinfo=UTC)) == []
+
+
+def test_a_station_of_other_pollutants_alone_has_no_hour(tmp_path: Path) -> None:
+    (other,) = history()
+    stations = [*history(("2019-01-01 00:00:00", "1.0", 15.0)), other | {"codigoSerial": 4}]
+    siata = legacy(tmp_path, stations)
+    assert [found.id for found in siata.sensors(LAT, LON, 1.0, LONG_AGO)] == ["3"]
 
 
 def test_an_hour_that_stands_twice_counts_once_or_not_at_all(tmp_path: Path) -> None:
@@ -110,12 +118,13 @@ def test_the_last_of_the_frozen_files(tmp_path: Path) -> None:
 
 
 def test_frozen_files_are_not_the_air_of_today(tmp_path: Path) -> None:
-    with pytest.raises(GroundTruthError) as caught:
-        legacy(tmp_path, history(("2019-01-01 00:00:00", "1.0", 15.0)), as_history=False).sensors(
-            LAT, LON, 3.0, LONG_AGO
-        )
-    assert caught.value.code == "source_frozen"
-    assert "2019-01-01" in caught.value.detail
+    payload = history(("2019-01-01 00:00:00", "1.0", 15.0))
+    frozen = legacy(tmp_path, payload, as_history=False)
+    for siata in (frozen, open_source("siata_legacy", address=str(tmp_path / "siata.json"))):
+        with pytest.raises(GroundTruthError) as caught:
+            siata.sensors(LAT, LON, 3.0, LONG_AGO)
+        assert caught.value.code == "source_frozen"
+        assert "2019-01-01" in caught.value.detail
 
 
 @pytest.mark.parametrize("payload", [[], {}, [{"nombre": "x"}], {"measurements": [{}]}])

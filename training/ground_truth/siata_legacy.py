@@ -56,7 +56,7 @@ class SiataLegacy:
     def sensors(self, lat: float, lon: float, radius_km: float, since: datetime) -> list[Sensor]:
         """Stations within `radius_km` [km] with an hour after `since`, nearest first."""
         sensors, hours = self._stations()
-        active = [s for s in sensors if any(hour.ends_at > since for hour in hours[s.id])]
+        active = [s for s in sensors if any(h.ends_at > since for h in hours.get(s.id, ()))]
         return [sensor for _, sensor in in_reach(active, lat, lon, radius_km)]
 
     def hours(self, sensor: Sensor, start: datetime, end: datetime) -> list[SensorHour]:

@@ -17,12 +17,18 @@ SOURCES = ("siata", "purpleair", "openaq", "siata_legacy")
 
 
 def open_source(
-    name: str, *, address: str = "", correction: str = "", clock: Clock | None = None
+    name: str,
+    *,
+    address: str = "",
+    correction: str = "",
+    as_history: bool = False,
+    clock: Clock | None = None,
 ) -> GroundTruthSource:
     """The source called `name`.
 
     address     instead of its usual one; of siata_legacy an address or a file
     correction  of PurpleAir's values; the default one if empty
+    as_history  whether the past is meant: siata_legacy knows nothing of today
 
     Raises GroundTruthError: unknown_source, unknown_correction, key_missing.
     """
@@ -42,5 +48,5 @@ def open_source(
     if name == "openaq":
         return OpenAQ(base_url=address or OPENAQ_URL, clock=clock)
     if name == "siata_legacy":
-        return SiataLegacy(address or HISTORY_URL, as_history=True, clock=clock)
+        return SiataLegacy(address or HISTORY_URL, as_history=as_history, clock=clock)
     return Siata(base_url=address or SIATA_URL, clock=clock)
