@@ -124,6 +124,8 @@ def test_a_handler_s_problem_passes_as_it_is(outside: Client) -> None:
         *("/predictions/pm25/../../models", "/predictions/pm25/%2e%2e/%2e%2e/models"),
         *("/predictions/pm25/1.2.3/x", "/predict/", "/Predict", "/ping/x", "/problem", "/version/"),
         *("/predictions/pm25/1.2.3-%0d%0aX:y", "/nginx.conf", "/inference_key.conf"),
+        *("/ping%0a", "/predict%0a", "/version%0a", "/predictions/pm25%0a"),
+        *("/predictions/pm25/0.0.1%0a", "/explanations/pm25%0a"),
     ],
 )
 def test_no_other_path_leads_anywhere(outside: Client, path: str) -> None:

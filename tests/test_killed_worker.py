@@ -19,11 +19,13 @@ from threading import Event
 import pytest
 
 from handlers.prediction_writer import SETTING
+from lifecycle import edge as edges
 from lifecycle import torchserve
 from lifecycle.torchserve import Server
 from monitoring.prediction_history import PredictionHistory
+from tests.contract import assert_obeys
 from tests.prometheus import wait_for
-from tests.serving import JPEG, Client, free_port, worker_pids
+from tests.serving import JPEG, Client, edge_port, free_port, needs_nginx, worker_pids
 
 pytestmark = pytest.mark.long
 CLIENTS = 4
@@ -102,3 +104,25 @@ def test_only_what_is_inside_a_killed_worker_fails(loaded: Server, log: Path, ph
         lost = asked - kept()
     print(f"of {len(asked)} answers {len(lost)} are not in the log")
     assert not lost
+
+
+def test_a_form_is_not_blamed_for_the_death_of_its_worker(loaded: Server, photo: bytes) -> None:
+    needs_nginx()
+    workers = [int(str(pid)) for pid in worker_pids(loaded)]
+    port = edge_port(loaded.port)
+    try:
+        outside = Client(edges.start(loaded, port).port)
+        for worker in workers:  # so that the form is inside one of them when they die
+            os.kill(worker, signal.SIGSTOP)
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(outside.form, image=photo)
+            time.sleep(1.0)
+            for worker in workers:
+                os.kill(worker, signal.SIGKILL)
+            status, media_type, content = asked.result()
+    finally:
+        edges.stop(port)
+    assert media_type == "application/problem+json"
+    assert_obeys(content, "Problem")
+    # The form died with its worker, or was still waiting for one.
+    assert (status, content["code"]) in ((500, "internal_error"), (503, "unavailable"))
