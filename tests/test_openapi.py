@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 
@@ -140,6 +139,4 @@ def test_the_page_on_answers_leads_to_the_contract() -> None:
 
 def test_the_contract_is_plain_yaml() -> None:
     """Merge keys are no part of YAML 1.2: half of the tools would not read them."""
-    text = CONTRACT.read_text(encoding="utf-8")
-    assert "<<:" not in text
-    assert yaml.safe_load(text) == DOCUMENT
+    assert "<<:" not in CONTRACT.read_text(encoding="utf-8")
