@@ -21,6 +21,7 @@ def collect(
 
     from training.collection import collector
     from training.collection.configuration import read_configuration
+    from training.collection.frame import REASONS
     from training.ground_truth.clock import Clock
     from training.ground_truth.sources import open_source
 
@@ -35,7 +36,7 @@ def collect(
             f"{state.waiting} waiting for one, {state.given_up} without."
         )
         for reason, count in state.refused.items():
-            print(f"  {count} frames were not kept: {reason}.")
+            print(f"  {count} frames were not kept: {REASONS[reason]} ({reason}).")
         return
 
     def report(done: collector.Round) -> None:

@@ -32,6 +32,7 @@ from tests.balcony import (
 from tests.replaying_server import HTML, Asked, FakeClock, Reply, openaq_hour
 from training.collection.collector import Round, collect, collect_once, state_of, until_next_round
 from training.collection.configuration import Collection, CollectionError
+from training.collection.frame import REASONS
 from training.dataset import read_dataset
 from training.ground_truth.measurement import HOUR
 from training.ground_truth.openaq import OpenAQ
@@ -203,6 +204,7 @@ def test_what_is_no_new_picture_is_not_kept(
     assert [refused.reason for refused in done.refused] == [reason]
     assert done.missing
     assert state_of(collection).refused == {reason: 1}
+    assert reason in REASONS, "a sentence for people"
     world.broken.clear()
     (done,) = rounds(collection, world, 1, minutes=1)
     assert done.taken
@@ -222,6 +224,7 @@ def test_a_frozen_camera_is_noticed_however_it_sends_its_picture(
         rounds(collection, world, 1, minutes=15)
     assert len(read_dataset(collection.folder).rows) == 1
     assert state_of(collection).refused == {"frame_frozen": 2}
+    assert {"frame_frozen", "slot_taken"} < REASONS.keys()
 
 
 def test_a_camera_may_date_its_frame(collection: Collection, world: World) -> None:

@@ -7,7 +7,6 @@ what was photographed while nobody collected is not lost.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -87,7 +86,7 @@ def fetch_frame(address: str, min_side: int, clock: Clock, *, dated: bool) -> Fr
     return frame_of(read, min(captured_at, now))
 
 
-def new_files(folder: Path, seen: set[SeenFile], clock: Clock) -> Iterator[SeenFile]:
+def new_files(folder: Path, seen: set[SeenFile], clock: Clock) -> list[SeenFile]:
     """The pictures in `folder` and below it that are not `seen`, the oldest first.
 
     One that was written to within the last minute is left for later. Raises CollectionError.
@@ -103,7 +102,7 @@ def new_files(folder: Path, seen: set[SeenFile], clock: Clock) -> Iterator[SeenF
             file = SeenFile(path.relative_to(folder).as_posix(), state.st_size, state.st_mtime_ns)
             if file not in seen and state.st_mtime <= clock.now().timestamp() - SETTLED:
                 found.append(file)
-    return iter(sorted(found, key=lambda file: (file.modified_ns, file.name)))
+    return sorted(found, key=lambda file: (file.modified_ns, file.name))
 
 
 def read_file(folder: Path, file: SeenFile, min_side: int, clock: Clock) -> Frame | Refused:

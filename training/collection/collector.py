@@ -9,7 +9,7 @@ from __future__ import annotations
 import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -199,7 +199,7 @@ def _frames(collection: Collection, journal: Journal, clock: Clock) -> Iterator[
 def _keep(collection: Collection, journal: Journal, frame: Frame, now: datetime) -> str | Refused:
     """Put the frame into the data set, under its local time: its file, or the refusal."""
     local = frame.captured_at.astimezone(collection.timezone).replace(microsecond=0)
-    frame = Frame(frame.data, local, frame.sha256, frame.pixels_sha256, frame.suffix)
+    frame = replace(frame, captured_at=local)
     file = f"images/{local:%Y-%m-%d}/{local:%Y-%m-%dT%H-%M-%S%z}.{frame.suffix}"
 
     def write(path: Path) -> None:

@@ -22,7 +22,7 @@ REASONS = {
 
 @dataclass(frozen=True)
 class Frame:
-    """A picture as it came. `captured_at` with an offset; `photo` decoded.
+    """A picture as it came. `captured_at` with an offset.
 
     sha256         of the bytes
     pixels_sha256  of what they show at the working size: the same picture sent anew has the same

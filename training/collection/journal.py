@@ -90,6 +90,8 @@ MIGRATIONS = (
             """,
         ),
     ),
+    # Every frame that waits asks for its hour, of all sensors, in each round.
+    ("0002_hours_by_end", ("CREATE INDEX hours_by_end ON hours (ends_at)",)),
 )
 
 

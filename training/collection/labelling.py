@@ -56,7 +56,6 @@ def settle_labels(
         if needed and _may_ask(collection, known, needed, now):
             problems += _ask(journal, source, known, needed, now)
     labelled = given_up = 0
-    near = _near(collection, journal)
     for frame in frames:
         found = _ripe(collection, journal, source, near, frame, now)
         if found is not None:

@@ -40,9 +40,9 @@ _SHOWN = 200
 class _PassingError(Exception):
     """A failure that may be over at the next attempt. `wait`: what the source asked for [s]."""
 
-    def __init__(self, detail: str, wait: float | None = None) -> None:
+    def __init__(self, detail: str, *, wait: float | None = None, code: str = "no_answer") -> None:
         super().__init__(detail)
-        self.wait = wait
+        self.wait, self.code = wait, code
 
 
 @cache
@@ -129,8 +129,7 @@ class SourceClient:
             if self._failures >= FAILURES_TO_REST:
                 self._rests_until = self.clock.monotonic() + REST
                 self._failures = 0
-            code = "no_json" if "no JSON" in str(error) else "no_answer"
-            self._fail(code, path, f"{error} (tried {ATTEMPTS} times)")
+            self._fail(error.code, path, f"{error} (tried {ATTEMPTS} times)")
         self._failures = 0
         if self._cache_seconds:
             self._cache[question] = (self.clock.monotonic(), answer)
@@ -180,7 +179,7 @@ class SourceClient:
         except (ValueError, RecursionError):
             page = body.lstrip()[:1] == b"<"
             what = "an HTML page" if page else f"{len(body):,} bytes"
-            raise _PassingError(f"sent {what}, which is no JSON") from None
+            raise _PassingError(f"sent {what}, which is no JSON", code="no_json") from None
 
     def _read(self, response: httpx2.Response) -> bytes:
         """The body, within a time and a size that slow or endless ones run against."""
@@ -202,7 +201,7 @@ class SourceClient:
         if status in _AGAIN or status >= 500:
             if wait is not None and wait > LONGEST_WAIT:
                 self._fail("asked_to_wait", path, f"asks for a pause of {wait:.0f} s ({status})")
-            raise _PassingError(f"answered {status}", wait)
+            raise _PassingError(f"answered {status}", wait=wait)
         if status < 200 or 300 <= status < 400:
             target = response.headers.get("location", "nowhere")
             self._fail("moved", path, f"answered {status}: {self._without_secret(target)}")
