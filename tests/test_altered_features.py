@@ -23,6 +23,7 @@ from features.light import Light, light_of
 from features.metadata import PhotoMetadata
 from features.photo import decode_photo
 from features.schema import FeatureFamily
+from features.sky import PictureGeometry
 from tests.landscape import landscape
 from tests.test_extraction import family
 from training.alterations import ALTERATIONS, altered
@@ -51,7 +52,12 @@ class LoggingExtractor:
     def names(self) -> tuple[str, ...]:
         return tuple(name for family in self.families for name in family.names)
 
-    def extract(self, light: Light, families: Collection[str] | None = None) -> Mapping[str, float]:
+    def extract(
+        self,
+        light: Light,
+        families: Collection[str] | None = None,
+        geometry: PictureGeometry | None = None,
+    ) -> Mapping[str, float]:
         time.sleep(self.seconds)
         with self.log.open("a") as log:
             log.write("read\n")

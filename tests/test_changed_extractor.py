@@ -14,6 +14,7 @@ import pytest
 from features.extractor import ScientificFeatureExtractor
 from features.light import Light, light_of
 from features.schema import FeatureFamily, feature_set_hash
+from features.sky import PictureGeometry
 from tests.landscape import landscape
 from tests.test_extraction import family, photos
 from training import reading_conditions as conditions
@@ -43,7 +44,12 @@ class Logged:
     def feature_set(self) -> str:
         return feature_set_hash(self.families, 640)
 
-    def extract(self, light: Light, families: Collection[str] | None = None) -> Mapping[str, float]:
+    def extract(
+        self,
+        light: Light,
+        families: Collection[str] | None = None,
+        geometry: PictureGeometry | None = None,
+    ) -> Mapping[str, float]:
         with self.log.open("a") as log:
             log.write("+".join(families or ["all"]) + "\n")
         numbers = {

@@ -22,6 +22,7 @@ from features.light import Light, light_of
 from features.metadata import PhotoMetadata
 from features.photo import decode_photo
 from features.schema import Feature, FeatureFamily
+from features.sky import PictureGeometry
 from training import reading_conditions as conditions
 from training.dataset import LabelledPhoto
 from training.extraction import extract_features, photo_key, read_photo
@@ -51,7 +52,12 @@ class LoggingExtractor:
     def names(self) -> tuple[str, ...]:
         return tuple(name for family in self.families for name in family.names)
 
-    def extract(self, light: Light, families: Collection[str] | None = None) -> Mapping[str, float]:
+    def extract(
+        self,
+        light: Light,
+        families: Collection[str] | None = None,
+        geometry: PictureGeometry | None = None,
+    ) -> Mapping[str, float]:
         time.sleep(self.seconds)
         with self.log.open("a") as log:
             log.write(fingerprint(light) + "\n")
@@ -189,7 +195,12 @@ def test_a_photo_that_changed_since_its_data_set_was_read_is_an_error(tmp_path: 
 
 
 class BrokenExtractor(LoggingExtractor):
-    def extract(self, light: Light, families: Collection[str] | None = None) -> Mapping[str, float]:
+    def extract(
+        self,
+        light: Light,
+        families: Collection[str] | None = None,
+        geometry: PictureGeometry | None = None,
+    ) -> Mapping[str, float]:
         raise ZeroDivisionError
 
 

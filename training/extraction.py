@@ -33,7 +33,7 @@ from features.light import Light, light_of
 from features.photo import decode_photo
 from features.quality import ImageQualityValidator
 from features.schema import FeatureFamily
-from features.sky import picture_geometry
+from features.sky import PictureGeometry, picture_geometry
 from training.dataset import LabelledPhoto
 from training.feature_store import (
     KEYS_PER_QUERY,
@@ -66,7 +66,10 @@ class Extractor(Protocol):
     def feature_set(self) -> str: ...
 
     def extract(
-        self, light: Light, families: Collection[str] | None = None
+        self,
+        light: Light,
+        families: Collection[str] | None = None,
+        geometry: PictureGeometry | None = None,
     ) -> Mapping[str, float]: ...
 
 
@@ -210,13 +213,12 @@ def read_photo(
     except PhotoError as error:
         return sha256, Reading(None, Refusal(error.code, error.detail))
     light = light_of(picture.pixels)
-    verdict = ImageQualityValidator(min_side=min_side).validate(
-        picture, light, picture_geometry(light)
-    )
+    geometry = picture_geometry(light)
+    verdict = ImageQualityValidator(min_side=min_side).validate(picture, light, geometry)
     if not verdict.is_valid:
         worst = next(issue for issue in verdict.issues if issue.severity == "error")
         return sha256, Reading(None, Refusal(worst.code, worst.detail))
-    return sha256, Reading(values_of(light, extractor, carried or {}))
+    return sha256, Reading(values_of(light, extractor, carried or {}, geometry))
 
 
 def on_one_thread() -> None:
@@ -225,10 +227,18 @@ def on_one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def values_of(light: Light, extractor: Extractor, carried: Mapping[str, Floats]) -> Floats:
-    """All values (F,) of one picture; only the families that are not `carried` are computed."""
+def values_of(
+    light: Light,
+    extractor: Extractor,
+    carried: Mapping[str, Floats],
+    geometry: PictureGeometry | None = None,
+) -> Floats:
+    """All values (F,) of one picture; only the families that are not `carried` are computed.
+
+    geometry  of `light`, where it is known already
+    """
     missing = [family.name for family in extractor.families if family.name not in carried]
-    features = extractor.extract(light, missing) if missing else {}
+    features = extractor.extract(light, missing, geometry) if missing else {}
     return np.concatenate(
         [
             carried[family.name]
