@@ -206,6 +206,7 @@ def stored(path: Path) -> int:
     return int(count)
 
 
+@pytest.mark.long
 def test_a_killed_run_goes_on_where_it_ended(tmp_path: Path) -> None:
     rows = photos(tmp_path / "photos", 12)
     uninterrupted = read(rows, tmp_path / "other.db", LoggingExtractor(tmp_path / "other_log"))

@@ -133,6 +133,7 @@ def test_a_curve_is_what_a_server_would_answer(
     np.testing.assert_allclose(np.exp(mu[:, np.newaxis] + distances), served.quantiles)
 
 
+@pytest.mark.long
 def test_every_site_with_visits_enough_is_answered_by_models_that_have_not_seen_it(
     table: TrainingTable, monkeypatch: pytest.MonkeyPatch
 ) -> None:

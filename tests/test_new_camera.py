@@ -260,6 +260,7 @@ def test_the_command_writes_what_the_server_reads(
     assert error(answers) < error(unknown)
 
 
+@pytest.mark.long
 def test_the_reference_is_that_of_the_answers_to_an_unknown_camera(
     running: RunningArchive, fitted_archive: Path, balcony: DataSet
 ) -> None:
@@ -296,6 +297,7 @@ def test_the_reference_is_that_of_the_answers_to_an_unknown_camera(
     assert (made.n_photos, made.n_night) == (PHOTOS, 1)
 
 
+@pytest.mark.long
 def test_references_lie_where_they_are_asked_for(
     fitted_archive: Path, balcony: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

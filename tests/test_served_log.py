@@ -136,6 +136,7 @@ def test_a_killed_worker_leaves_a_whole_log_that_its_successor_goes_on_with(
     assert logged(path, len(before | asked)) == before | asked
 
 
+@pytest.mark.long
 def test_a_restart_appends(two_workers: Server, archive: Path, path: Path, photo: bytes) -> None:
     """Runs last: it stops the server."""
     before = logged(path, 1)

@@ -186,6 +186,7 @@ def killed_once_it_has(count: int, folder: Path, dataset: DataSet) -> dict[str, 
     return rows_of(store)
 
 
+@pytest.mark.long
 def test_a_killed_run_loses_no_finished_extraction(small: DataSet, tmp_path: Path) -> None:
     known = {photo.sha256 for photo in small.rows}
     before = killed_once_it_has(4, tmp_path, small)

@@ -112,6 +112,7 @@ def test_the_largest_i_is_reached() -> None:
     assert found["i"] == pytest.approx(found["largest_i"])
 
 
+@pytest.mark.long
 def test_independent_errors_give_every_p_equally_often() -> None:
     """The guarantee of a permutation test, over 300 fields at ten places."""
     rng = np.random.default_rng(0)
