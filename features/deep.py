@@ -7,10 +7,15 @@ pixels and says for each cell of 8 × 8 how much of the light there comes from t
 much from the air before it: too narrow to recognise a place, wide enough for what haze does to
 shadows, contrast and colour.
 
-    picture (112, 160, 3) ─ 5 convolutions, ReLU → u = ln(t_0 + optical depth), g = is ground
+    photo ─ one exposure → picture (112, 160, 3)
+    ─ 5 convolutions, ReLU → u = ln(t_0 + optical depth), g = is ground
     feature of a band     = Σ u·g / Σ g over its cells; of the belt, the mean of u
     of the distance       = max(p, min(v, belt) − 0.6)
         v = Σ u·w / Σ w, w = g³ exp(−row / 4);  p the same with w times the share under the skyline
+
+The network was taught pictures of many exposures, and is shown photos at one: light is divided by
+what 70 % of the pixels stay below. The brightest 30 %, sky for the most part, turn white, as they
+are in a photo that was exposed too long: so what is read is what both show.
 
 Kernels are mirror-symmetric, so a mirrored picture gives the mirrored map. Weights, and what one
 layer hands to the next, are whole numbers so small that float32 sums their products without
@@ -39,13 +44,16 @@ from safetensors.torch import load
 from torch.nn import functional
 
 from features.errors import ArtifactError
-from features.light import Light
+from features.light import SRGB_TO_LINEAR, Light, srgb_of
 from features.schema import Feature, FeatureFamily
 from features.sky import FAR_ZONE, MID_ZONE, NEAR_ZONE, PictureGeometry
 
 WEIGHTS = Path(__file__).parent / "weights" / "deep.safetensors"
 PICTURE_WIDTH, PICTURE_HEIGHT = 160, 112  # px; every photo is stretched to this
 CELL = 8  # px of that picture
+# This share of that picture's pixels stays below white in every channel, unless it is so dark that
+# light would have to be multiplied by more: night, where gain shows noise.
+_BELOW_WHITE, _MOST_GAIN = 0.7, 8.0
 STRIDES = (2, 2, 2, 1, 1)
 LARGEST_PIXEL, LARGEST_CODE = 255, 1023  # of the picture, and of what a layer hands to the next
 LARGEST_EXACT = 2**24  # float32 counts to here without a gap
@@ -94,7 +102,7 @@ def weights_digest(path: Path = WEIGHTS) -> str:
 
 FAMILY = FeatureFamily(
     name="deep",
-    version=2,
+    version=3,
     features=(
         *(
             Feature(
@@ -246,7 +254,20 @@ def _weighted_mean(values: NDArray[np.float32], weight: NDArray[np.float64]) -> 
 
 
 def network_picture(light: Light) -> NDArray[np.uint8]:
-    """The photo (112, 160, 3) uint8 as the network wants it: stretched, from quarter size."""
-    size = (PICTURE_WIDTH, PICTURE_HEIGHT)
-    picture: NDArray[np.uint8] = cv2.resize(light.quarter, size)
-    return picture
+    """The photo (112, 160, 3) uint8 as the network wants it: stretched, at one exposure."""
+    picture = cv2.resize(light.quarter, (PICTURE_WIDTH, PICTURE_HEIGHT))
+    red, green, blue = cv2.split(picture)
+    brightest = cv2.max(cv2.max(red, green), blue)
+    below = np.cumsum(np.bincount(brightest.ravel(), minlength=256))
+    white = int(np.searchsorted(below, _BELOW_WHITE * brightest.size))
+    return np.asarray(cv2.LUT(picture, _CODES_BY_WHITE[white]), dtype=np.uint8)
+
+
+def _codes_by_white() -> NDArray[np.uint8]:
+    """(256, 256): for each code that is to be white, the codes that all codes turn into."""
+    white = np.maximum(SRGB_TO_LINEAR, 1 / _MOST_GAIN)[:, None]
+    codes = np.rint(255 * srgb_of(np.minimum(SRGB_TO_LINEAR / white, 1)))
+    return np.asarray(codes, dtype=np.uint8)
+
+
+_CODES_BY_WHITE = _codes_by_white()

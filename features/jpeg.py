@@ -15,8 +15,12 @@ _EXIF_MARK = b"Exif\0\0"
 # Start of frame: 0xC0 … 0xCF but for Huffman tables, extensions and arithmetic conditioning.
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
+# Before a length; the others stand alone.
+_SEGMENT = re.compile(rb"\xff([\x02-\xcf\xda-\xfe])")
 # Within a scan 0xFF stands before a zero, or before a restart mark.
 _MARKER = re.compile(rb"\xff([\x02-\xcf\xd8-\xfe])")
+# A camera's file has some dozens. 32 MiB of empty ones would take seconds to go through.
+_MOST_SEGMENTS = 10_000
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,19 @@ def read_jpeg_header(data: bytes) -> JpegHeader | None:
 
 
 def count_scans(data: bytes, header: JpegHeader, at_most: int) -> int:
-    """Scans of the picture of `data`, up to its end; counting ends beyond `at_most`."""
+    """Scans of the picture of `data`, up to its end; `at_most` + 1 where there are more, or where
+    more lies between them than any encoder writes.
+    """
     scans, position = 1, header.scan
-    while scans <= at_most:
+    for _ in range(_MOST_SEGMENTS):
         found = _MARKER.search(data, position)
         if found is None or found[1][0] == _END_OF_IMAGE:
-            break
+            return scans
         scans += found[1][0] == _START_OF_SCAN
+        if scans > at_most:
+            break
         position = found.end() + int.from_bytes(data[found.end() : found.end() + 2], "big")
-    return scans
+    return at_most + 1
 
 
 def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
@@ -71,15 +79,12 @@ def segments(data: bytes) -> Iterator[tuple[int, int, int]]:
     Segments are skipped by their length, so that the markers of an EXIF thumbnail do not count.
     """
     position = 2
-    while position + 4 <= len(data):
-        marker = data[position + 1]
-        if data[position] != 0xFF or marker == 0xFF:
-            position += 1
-        elif marker <= 0x01 or 0xD0 <= marker <= 0xD9:  # no length follows
-            position += 2
-        else:
-            end = position + 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-            yield marker, position + 4, end
-            if marker == _START_OF_SCAN:
-                return
-            position = end
+    for _ in range(_MOST_SEGMENTS):
+        found = _SEGMENT.search(data, position)
+        if found is None or found.end() + 2 > len(data):
+            return
+        marker, start = found[1][0], found.end() + 2
+        position = found.end() + int.from_bytes(data[found.end() : start], "big")
+        yield marker, start, position
+        if marker == _START_OF_SCAN:
+            return

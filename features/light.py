@@ -118,6 +118,11 @@ def light_of(pixels: NDArray[np.uint8]) -> Light:
     return Light(np.ascontiguousarray(pixels))
 
 
+def srgb_of(light: NDArray[np.floating]) -> NDArray[np.floating]:
+    """sRGB [0..1] of linear light [0..1] (IEC 61966-2-1), the inverse of `SRGB_TO_LINEAR`."""
+    return np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
+
+
 def quarter_of(plane: NDArray[Code]) -> NDArray[Code]:
     """Means of 4 × 4 pixels, (H // 4, W // 4[, 3]); up to three rows at the lower border go.
 

@@ -44,6 +44,20 @@ def test_estimates_lie_inside_their_intervals(
         estimates.interval(0.75)
 
 
+def test_models_that_nobody_asks_are_left_out_and_the_others_stay(
+    estimator: PM25Estimator, table: TrainingTable
+) -> None:
+    strangers = fit_estimator(table, seed=25, feature_set="x", asked=[None, "never seen"])
+    assert strangers.fixed_view is None
+    assert not strangers.cameras
+    whole = fit_estimator(table, seed=25, feature_set="x", asked=table.cameras)
+    assert_the_same(
+        strangers.estimate(table.X, as_unknown(table)), whole.estimate(table.X, as_unknown(table))
+    )
+    assert whole.fixed_view is not None
+    assert whole.cameras.keys() == estimator.cameras.keys()
+
+
 def test_confidence_falls_as_the_relative_width_grows(
     estimator: PM25Estimator, table: TrainingTable
 ) -> None:

@@ -121,6 +121,27 @@ def test_a_jpeg_is_not_decoded_again_and_again(hidden: bytes) -> None:
     assert time.perf_counter() - begun < 5  # whatever the machine: it is a fraction of a second
 
 
+@pytest.mark.parametrize(
+    ("filling", "answered"),
+    [(b"\0", True), (b"\xff", True), (b"\xff\xd0", True), (b"\xff\xfe\0\2", False)],
+    ids=["zeros", "fill bytes", "bare markers", "empty comments"],
+)
+@pytest.mark.parametrize("before_the_picture", [True, False])
+def test_what_lies_between_the_segments_is_passed_over_at_once(
+    filling: bytes, answered: bool, before_the_picture: bool
+) -> None:
+    """16 MB of it, byte by byte, would keep a worker busy for longer than a server waits."""
+    data, _ = flat(640)
+    at = data.index(b"\xff\xdb") if before_the_picture else len(data) - 2
+    filled = data[:at] + filling * (16_000_000 // len(filling)) + data[at:]
+    begun = time.perf_counter()
+    if answered:
+        assert decode_photo(filled).pixels.shape == (640, 640, 3)
+    else:
+        assert refused(filled) == ("corrupt_photo" if before_the_picture else "too_many_scans")
+    assert time.perf_counter() - begun < 5  # whatever the machine: it is a fraction of a second
+
+
 def test_as_many_scans_as_any_encoder_makes_are_decoded() -> None:
     data, scan = flat(640)
     many = data[:-2] + scan * (MAX_SCANS - data.count(b"\xff\xda")) + data[-2:]

@@ -21,6 +21,7 @@ from PIL import Image
 from features.errors import PhotoError
 from features.photo import (
     MAX_BYTES,
+    MAX_CHUNKS,
     WORKING_SIDE,
     Photo,
     decode_photo,
@@ -325,6 +326,14 @@ class TestWhatIsRefused:
         lossy = riff(b"VP8 ", bytes(3) + b"\x9d\x01\x2a" + struct.pack("<HH", side, side))
         for bomb in (extended, lossless, lossy):
             assert f"{side} × {side}" in refused(bomb, "too_many_pixels", 422).detail
+
+    def test_a_png_of_chunks_without_end(self) -> None:
+        """Pillow would look at each of them, for half a minute."""
+        empty = struct.pack(">I", 0) + b"abCd" + struct.pack(">I", zlib.crc32(b"abCd"))
+        start = PNG.index(b"IDAT") - 4
+        decode_photo(PNG[:start] + 1000 * empty + PNG[start:])
+        decode_photo(PNG + MAX_CHUNKS * empty)  # what follows the end is none of its chunks
+        refused(PNG[:start] + MAX_CHUNKS * empty + PNG[start:], "corrupt_photo", 422)
 
     def test_a_bomb_costs_no_memory(self) -> None:
         """Address space of a fresh process may grow by 200 MB; decoded, it would be 10.8 GB."""

@@ -152,10 +152,8 @@ def _fits(
         for fold in folds[split]:
             train = own.take(fold.train)
             asked = {own.cameras[i] for i in fold.test}
-            known = (
-                set(fit_camera_references(train, feature_set)) if configuration.cameras else set()
-            )
-            if not asked & known:
+            known = fit_camera_references(train, feature_set).keys()
+            if not configuration.cameras:
                 yield HeldOut(strangers, fold, seed, feature_set, taught)
             elif asked <= known:
                 of_cameras = fold.train[[bool(camera) for camera in train.cameras]]

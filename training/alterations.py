@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from features.light import SRGB_TO_LINEAR, Light
+from features.light import SRGB_TO_LINEAR, Light, srgb_of
 from features.sky import HORIZON_SKY, PictureGeometry, picture_geometry
 
 # A plane seen from above: the share w of the horizon's distance reached at height x below it,
@@ -125,8 +125,7 @@ def _encoded(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 def _srgb_codes() -> NDArray[np.uint8]:
     light = np.arange(_LINEAR_STEPS) / (_LINEAR_STEPS - 1)
-    code = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
-    return np.asarray(255 * code + 0.5, dtype=np.uint8)
+    return np.asarray(255 * srgb_of(light) + 0.5, dtype=np.uint8)
 
 
 _CODE_OF_STEP = _srgb_codes()

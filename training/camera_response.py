@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from features.light import srgb_of
 from training.canvas import Floats
 
 MIDDLE_GREY = 0.18
@@ -90,6 +91,4 @@ def _tone_table(contrast: float) -> NDArray[np.uint8]:
     x = (np.arange(CODES) + 0.5) * (WHITE / CODES)
     x = MIDDLE_GREY * (x / MIDDLE_GREY) ** contrast
     shoulder = 1.05 * x * (1 + x / 20) / (1 + 0.42 * x)
-    y = np.clip(shoulder, 0, 1)
-    codes = np.where(y <= 0.0031308, 12.92 * y, 1.055 * y ** (1 / 2.4) - 0.055)
-    return np.round(255 * codes).astype(np.uint8)
+    return np.round(255 * srgb_of(np.clip(shoulder, 0, 1))).astype(np.uint8)

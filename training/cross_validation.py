@@ -144,5 +144,7 @@ def _held_out(
 ) -> HeldOutAnswers:
     """Fit on the fold's training rows, answer its test rows."""
     train, test = table.take(fold.train), table.take(fold.test)
-    estimator = fit_estimator(train, seed=seed, feature_set=feature_set, rendered=rendered)
+    estimator = fit_estimator(
+        train, seed=seed, feature_set=feature_set, rendered=rendered, asked=test.cameras
+    )
     return held_out_answers(estimator, train, test, fold.name)

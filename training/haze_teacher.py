@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.deep import CELL, PICTURE_HEIGHT, PICTURE_WIDTH, log_optical_depth
-from features.light import SRGB_TO_LINEAR
+from features.light import SRGB_TO_LINEAR, srgb_of
 from training.atmosphere import WAVELENGTH_NM
 from training.camera_response import LUMINANCE, METER_TARGET, MIDDLE_GREY
 from training.canvas import Floats
@@ -259,11 +259,8 @@ def _cell_means(plane: Floats) -> Floats:
 
 
 def _encoded(linear: NDArray[np.floating]) -> Floats:
-    """sRGB in [0..1] of linear light (IEC 61966-2-1)."""
-    x = np.clip(linear, 0, 1)
-    return np.asarray(
-        np.where(x <= 0.0031308, 12.92 * x, 1.055 * x ** (1 / 2.4) - 0.055), np.float32
-    )
+    """sRGB in [0..1] of linear light; what is brighter than white is white."""
+    return np.asarray(srgb_of(np.clip(linear, 0, 1)), np.float32)
 
 
 _FINE = 4096  # steps of the table of codes

@@ -144,20 +144,24 @@ def variant_columns(photo_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def with_weather_withheld(
     table: TrainingTable, weights: NDArray[np.float64], rng: np.random.Generator
 ) -> tuple[TrainingTable, NDArray[np.float64], NDArray[np.int64]]:
-    """Every row that knows weather twice, at half weight: as it is, and with all weather unknown.
+    """Every row that knows weather three times: as it is and with single fields unknown, a quarter
+    of its weight each, and with all weather unknown, the other half.
 
     Weather is known at some sites and not at others. Without this, 'unknown' would mean those
-    sites and carry their level. In the first form single fields are dropped at random, one in
-    five. Returns the table, its weights (m,), and the original row of each new one (m,).
+    sites and carry their level. Single fields are dropped at random, one in five. Returns the
+    table, its weights (m,), and the original row of each new one (m,).
     """
     columns = np.array([name in WEATHER_FEATURES for name in table.names])
-    known = np.isfinite(table.X[:, columns]).any(axis=1)
-    doubled = np.concatenate([np.arange(len(table)), np.flatnonzero(known)])
-    result = table.take(doubled)
+    known = np.flatnonzero(np.isfinite(table.X[:, columns]).any(axis=1))
+    origin = np.concatenate([np.arange(len(table)), known, known])
+    result = table.take(origin)
     X = result.X.copy()
+    single, none = np.split(np.arange(len(table), len(origin)), 2)
     # Drawn for the weather alone: no other feature decides which field is dropped.
-    dropped = rng.random((len(table), int(columns.sum()))) < 0.2
-    X[: len(table), columns] = np.where(dropped, np.nan, X[: len(table), columns])
-    X[len(table) :, columns] = np.nan
-    new_weights = np.where(known, 0.5, 1.0)[doubled] * weights[doubled]
-    return replace(result, X=X), new_weights, doubled
+    dropped = rng.random((len(known), int(columns.sum()))) < 0.2
+    X[np.ix_(single, columns)] = np.where(dropped, np.nan, X[np.ix_(single, columns)])
+    X[np.ix_(none, columns)] = np.nan
+    share = np.ones(len(origin))
+    share[known] = share[single] = 0.25
+    share[none] = 0.5
+    return replace(result, X=X), share * weights[origin], origin
