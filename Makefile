@@ -102,8 +102,9 @@ bench-log: $(VENV)/.made/java $(VENV)/.made/dev  ## measure what the prediction 
 bench-store: $(VENV)/.made/dev  ## measure the feature store with 1,000,000 readings: minutes, 3 GB
 	@$(BIN)/python -m benchmarks.million_readings
 
-fuzz: $(VENV)/.made/java $(VENV)/.made/dev  ## mutate 100,000 requests to the handler, 5,000 to a server; goes on where it stopped
-	@$(BIN)/python -m benchmarks.fuzzing && $(BIN)/python -m benchmarks.fuzzing --server
+fuzz: $(VENV)/.made/java $(VENV)/.made/dev  ## mutate 100,000 requests to the handler, 5,000 to a server and its edge each; goes on where it stopped
+	@$(BIN)/python -m benchmarks.fuzzing && $(BIN)/python -m benchmarks.fuzzing --server \
+		&& $(BIN)/python -m benchmarks.fuzzing --edge
 
 soak: $(VENV)/.made/java $(VENV)/.made/dev  ## load a server with all sorts of requests, good and bad  [MINUTES=10]
 	@$(BIN)/python -m benchmarks.soak $(if $(MINUTES),--minutes "$(MINUTES)")

@@ -25,11 +25,6 @@ from handlers.predictor import Predictor
 
 MC_SAMPLES = "100 Monte Carlo samples"
 DEEP_NET = deep.FAMILY.name
-_FAMILIES = tuple(
-    family.name
-    for family in extractor.ScientificFeatureExtractor.families
-    if family.name != DEEP_NET
-)
 
 
 def stage_times(predictor: Predictor, photos: Sequence[Path], rounds: int) -> dict[str, float]:
@@ -50,8 +45,6 @@ def _stages(spent: dict[str, list[float]]) -> Iterator[AbstractContextManager[ob
     places: list[tuple[object, str, str]] = [
         (answering, "decode_photo", "decode"),
         (ImageQualityValidator, "validate", "quality"),
-        *((getattr(extractor, name), f"{name}_features", name) for name in _FAMILIES),
-        (deep.DeepFeatureExtractor, "extract", DEEP_NET),
         (FeaturePipeline, "transform", "pipeline"),
         (BayesianNeuralNetwork, "predict", MC_SAMPLES),
         (BoostedTrees, "predict", "boosted trees, each of two"),
@@ -60,5 +53,7 @@ def _stages(spent: dict[str, list[float]]) -> Iterator[AbstractContextManager[ob
     ]
     yield patch.object(answering, "light_of", timed(light_with_planes, spent["light"]))
     yield patch.object(answering, "picture_geometry", timed(geometry_with_zones, spent["geometry"]))
+    families = {name: timed(read, spent[name]) for name, read in extractor._READERS.items()}
+    yield patch.dict(extractor._READERS, families)
     for owner, attribute, name in places:
         yield patch.object(owner, attribute, timed(getattr(owner, attribute), spent[name]))
