@@ -30,20 +30,20 @@ class FlawSpread(NamedTuple):
 
 # By the code of the finding.
 FLAW_SPREAD: Mapping[str, FlawSpread] = {
-    "blurred": FlawSpread(0.23, 0.46),
-    "borders": FlawSpread(0.48, 0.64),
-    "dim_scene": FlawSpread(0.65, 0.68),
-    "night": FlawSpread(0.74, 0.42),
-    "no_ground": FlawSpread(0.59, 1.46),
-    "no_sky": FlawSpread(0.69, 0.93),
-    "not_outdoors": FlawSpread(0.58, 0.97),
-    "obstructed": FlawSpread(0.29, 0.44),
-    "overexposed": FlawSpread(0.93, 1.42),
-    "strong_compression": FlawSpread(0.21, 0.22),
-    "too_dark": FlawSpread(0.77, 0.42),
-    "underexposed": FlawSpread(0.25, 0.71),
-    "upscaled": FlawSpread(0.1, 0.2),
-    "white_balance": FlawSpread(0.42, 0.96),
+    "blurred": FlawSpread(0.09, 0.36),
+    "borders": FlawSpread(0.35, 0.65),
+    "dim_scene": FlawSpread(0.42, 0.82),
+    "night": FlawSpread(0.4, 0.45),
+    "no_ground": FlawSpread(1.07, 1.58),
+    "no_sky": FlawSpread(0.29, 1.05),
+    "not_outdoors": FlawSpread(0.44, 1.27),
+    "obstructed": FlawSpread(0.21, 0.39),
+    "overexposed": FlawSpread(0.53, 1.54),
+    "strong_compression": FlawSpread(0.09, 0.11),
+    "too_dark": FlawSpread(0.39, 0.45),
+    "underexposed": FlawSpread(0.23, 0.88),
+    "upscaled": FlawSpread(0.02, 0.14),
+    "white_balance": FlawSpread(0.35, 1.15),
 }
 # What models that were fitted on a camera's nights have paid for already.
 OF_NIGHT = frozenset({"night", "too_dark", "dim_scene", "underexposed"})
