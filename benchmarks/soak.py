@@ -21,7 +21,8 @@ from statistics import median, quantiles
 from threading import Lock, Thread
 
 from benchmarks.archives import measured_archive
-from benchmarks.fuzzing import Findings, fault, over_http, refused_by_form_reader, workers
+from benchmarks.findings import Findings, fault, refused_by_form_reader
+from benchmarks.fuzzing import over_http, workers
 from benchmarks.mutants import Mutant, mutant, photo_list, valid_photos
 from benchmarks.serving import memory_mb, serving
 from lifecycle.torchserve import Server, archive_version

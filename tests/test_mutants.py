@@ -18,7 +18,8 @@ import psutil
 import pytest
 
 from benchmarks import fuzzing
-from benchmarks.fuzzing import Findings, Replies
+from benchmarks.findings import Findings, fault
+from benchmarks.fuzzing import Replies
 from benchmarks.mutants import Mutant, drawn_mutants, mutant, valid_photos
 from handlers.account import Account
 from handlers.predictor import Predictor
@@ -59,7 +60,7 @@ def test_valid_photos_are_answered(in_the_handler: Replies) -> None:
         made = Mutant("valid", "image/jpeg", data, {"body": data})
         status, media_type, body = in_the_handler(made)
         assert status == 200, body
-        assert fuzzing.fault(status, media_type, body) is None
+        assert fault(status, media_type, body) is None
 
 
 def test_no_mutant_breaks_the_handler(in_the_handler: Replies) -> None:
@@ -109,7 +110,7 @@ def test_a_number_names_the_same_mutant_again() -> None:
 def test_a_reply_that_breaks_the_contract_is_a_fault(
     reply: tuple[int, str, bytes], word: str
 ) -> None:
-    assert word in str(fuzzing.fault(*reply))
+    assert word in str(fault(*reply))
     found = Findings(seed=1)
     found.note("it", Mutant("bits", "image/jpeg", b"", {}), reply)
     assert found.n_faults == 1 and not found.passed
@@ -119,7 +120,7 @@ def test_a_failed_photo_among_others_is_a_fault_too(in_the_handler: Replies) -> 
     failing = {"type": "urn:pm25:problem:internal_error", "title": "Internal error", "status": 500}
     told = {"code": "internal_error", "detail": "d", "how_to_fix": "h", "request_id": "r"}
     body = json.dumps({"answers": [{**failing, **told}]}).encode()
-    assert "internal_error" in str(fuzzing.fault(200, "application/json", body))
+    assert "internal_error" in str(fault(200, "application/json", body))
 
 
 def test_refusing_everything_and_growing_are_no_pass() -> None:
