@@ -76,7 +76,9 @@ def files_of(server: Server) -> dict[Path, bytes]:
     return {
         path: path.read_bytes()
         for path in server.folder.rglob("*")
-        if path.is_file() and path != server.key_file and "tmp" not in path.parts
+        if path.is_file()
+        and path != server.key_file
+        and "tmp" not in path.relative_to(server.folder).parts
     }
 
 
