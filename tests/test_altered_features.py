@@ -9,8 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,13 +18,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from features.light import Light, light_of
+from features.light import light_of
 from features.metadata import PhotoMetadata
 from features.photo import decode_photo
-from features.schema import FeatureFamily
-from features.sky import PictureGeometry
 from tests.landscape import landscape
-from tests.test_extraction import family
+from tests.logging_extractor import LoggingExtractor, family
 from training.alterations import ALTERATIONS, altered
 from training.altered_features import PHOTOS_OF_A_VISIT, altered_features, chosen_photos
 from training.dataset import LabelledPhoto
@@ -37,36 +34,9 @@ K = len(ALTERATIONS)
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True)
-class LoggingExtractor:
-    """Two numbers a picture; each picture that it really reads leaves a line in `log`."""
-
-    log: Path
-    seconds: float = 0.0
-    feature_set: str = "two numbers"
-    families: tuple[FeatureFamily, ...] = (
-        family("lightness", "mean_lightness", "spread_of_lightness"),
-    )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for family in self.families for name in family.names)
-
-    def extract(
-        self,
-        light: Light,
-        families: Collection[str] | None = None,
-        geometry: PictureGeometry | None = None,
-    ) -> Mapping[str, float]:
-        time.sleep(self.seconds)
-        with self.log.open("a") as log:
-            log.write("read\n")
-        mean, spread = float(light.lightness.mean()), float(light.lightness.std())
-        return {"spread_of_lightness": spread, "mean_lightness": mean}
-
-    @property
-    def count(self) -> int:
-        return len(self.log.read_text().split()) if self.log.exists() else 0
+def two_numbers(log: Path, seconds: float = 0.0) -> LoggingExtractor:
+    known = family("lightness", "mean_lightness", "spread_of_lightness")
+    return LoggingExtractor(log, seconds, "two numbers", (known,))
 
 
 def row(path: Path, **changes: object) -> LabelledPhoto:
@@ -104,7 +74,7 @@ def read(rows: list[LabelledPhoto], store: Path, extractor: LoggingExtractor) ->
 
 def test_they_are_what_each_altered_picture_gives(tmp_path: Path) -> None:
     rows = photos(tmp_path / "photos", 2)
-    extractor = LoggingExtractor(tmp_path / "log")
+    extractor = two_numbers(tmp_path / "log")
     values = read(rows, tmp_path / "store.db", extractor)
     assert values.shape == (2, K, 2)
     for number, photo in enumerate(rows):
@@ -117,19 +87,19 @@ def test_they_are_what_each_altered_picture_gives(tmp_path: Path) -> None:
 
 def test_what_is_stored_is_not_read_again(tmp_path: Path) -> None:
     rows = photos(tmp_path / "photos", 3)
-    extractor = LoggingExtractor(tmp_path / "log")
+    extractor = two_numbers(tmp_path / "log")
     first = read(rows, tmp_path / "store.db", extractor)
-    assert extractor.count == 3 * K
+    assert len(extractor.read()) == 3 * K
     for photo in rows:
         photo.path.unlink()
     again = read(rows[::-1], tmp_path / "store.db", extractor)
-    assert extractor.count == 3 * K
+    assert len(extractor.read()) == 3 * K
     np.testing.assert_array_equal(again, first[::-1])
 
 
 def test_two_runs_are_equal_however_many_work(tmp_path: Path) -> None:
     rows = photos(tmp_path / "photos", 3)
-    extractor = LoggingExtractor(tmp_path / "log")
+    extractor = two_numbers(tmp_path / "log")
     with FeatureStore(tmp_path / "two.db") as store:
         together = altered_features(rows, store, extractor, jobs=2, progress=False)
     np.testing.assert_array_equal(read(rows, tmp_path / "one.db", extractor), together)
@@ -137,20 +107,20 @@ def test_two_runs_are_equal_however_many_work(tmp_path: Path) -> None:
 
 def test_copies_and_photos_do_not_stand_in_for_one_another(tmp_path: Path) -> None:
     rows = photos(tmp_path / "photos", 2)
-    extractor = LoggingExtractor(tmp_path / "log")
+    extractor = two_numbers(tmp_path / "log")
     with FeatureStore(tmp_path / "store.db") as store:
         before = extract_features(rows, store, extractor, jobs=1, progress=False).matrix
         copies = altered_features(rows, store, extractor, jobs=1, progress=False)
         after = extract_features(rows, store, extractor, jobs=1, progress=False).matrix
     np.testing.assert_array_equal(before, after)
-    assert extractor.count == 2 * (1 + K)
+    assert len(extractor.read()) == 2 * (1 + K)
     assert not (copies == before[:, np.newaxis]).all(axis=2).any()
 
 
 def test_photos_that_were_not_chosen_have_none(tmp_path: Path) -> None:
     rows = [replace(photo, session="one") for photo in photos(tmp_path / "photos", 3)]
     many = [rows[i % 3] for i in range(3 * PHOTOS_OF_A_VISIT)]
-    values = read(many, tmp_path / "store.db", LoggingExtractor(tmp_path / "log"))
+    values = read(many, tmp_path / "store.db", two_numbers(tmp_path / "log"))
     read_of = np.flatnonzero(np.isfinite(values).all(axis=(1, 2)))
     assert read_of.tolist() == chosen_photos(many)
     assert len(read_of) == PHOTOS_OF_A_VISIT
@@ -158,7 +128,7 @@ def test_photos_that_were_not_chosen_have_none(tmp_path: Path) -> None:
 
 
 def test_no_photos_have_no_copies(tmp_path: Path) -> None:
-    assert read([], tmp_path / "s.db", LoggingExtractor(tmp_path / "log")).shape == (0, K, 2)
+    assert read([], tmp_path / "s.db", two_numbers(tmp_path / "log")).shape == (0, K, 2)
 
 
 def test_all_of_a_fixed_camera_and_a_few_of_each_visit_are_chosen() -> None:
@@ -196,7 +166,7 @@ def run_in_a_process_of_its_own(folder: str) -> None:
     here = Path(folder)
     rows = [row(path, session=path.stem) for path in sorted((here / "photos").iterdir())]
     with FeatureStore(here / "store.db") as store:
-        altered_features(rows, store, LoggingExtractor(here / "log", 0.01), jobs=2, progress=False)
+        altered_features(rows, store, two_numbers(here / "log", 0.01), jobs=2, progress=False)
 
 
 def stored(path: Path) -> int:
@@ -209,7 +179,7 @@ def stored(path: Path) -> int:
 @pytest.mark.long
 def test_a_killed_run_goes_on_where_it_ended(tmp_path: Path) -> None:
     rows = photos(tmp_path / "photos", 12)
-    uninterrupted = read(rows, tmp_path / "other.db", LoggingExtractor(tmp_path / "other_log"))
+    uninterrupted = read(rows, tmp_path / "other.db", two_numbers(tmp_path / "other_log"))
     FeatureStore(tmp_path / "store.db").close()
     module = "tests.test_altered_features"
     command = f"from {module} import *; run_in_a_process_of_its_own({str(tmp_path)!r})"
@@ -223,6 +193,6 @@ def test_a_killed_run_goes_on_where_it_ended(tmp_path: Path) -> None:
     finished = stored(tmp_path / "store.db")
     assert 2 * K <= finished < len(rows) * K
     assert finished % K == 0  # all copies of a photo, or none
-    extractor = LoggingExtractor(tmp_path / "resumed_log")
+    extractor = two_numbers(tmp_path / "resumed_log")
     np.testing.assert_array_equal(read(rows, tmp_path / "store.db", extractor), uninterrupted)
-    assert extractor.count == len(rows) * K - finished
+    assert len(extractor.read()) == len(rows) * K - finished

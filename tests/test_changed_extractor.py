@@ -16,7 +16,8 @@ from features.light import Light, light_of
 from features.schema import FeatureFamily, feature_set_hash
 from features.sky import PictureGeometry
 from tests.landscape import landscape
-from tests.test_extraction import family, photos
+from tests.logging_extractor import family
+from tests.test_extraction import photos
 from training import reading_conditions as conditions
 from training.dataset import LabelledPhoto
 from training.extraction import Extraction, extract_features, store_features, values_of

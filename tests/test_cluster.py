@@ -14,7 +14,8 @@ import pytest
 
 from features.errors import PM25Error
 from tests.dask_cluster import LocalCluster, dask_cluster, wait_until
-from tests.test_extraction import LoggingExtractor, photos, stored
+from tests.logging_extractor import LoggingExtractor
+from tests.test_extraction import photos, stored
 from training.cluster import DaskCluster
 from training.extraction import extract_features, store_features
 from training.feature_store import FeatureStore

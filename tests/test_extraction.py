@@ -9,8 +9,8 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -18,11 +18,10 @@ import numpy as np
 import pytest
 
 from features.errors import DataSetError
-from features.light import Light, light_of
+from features.light import light_of
 from features.metadata import PhotoMetadata
 from features.photo import decode_photo
-from features.schema import Feature, FeatureFamily
-from features.sky import PictureGeometry
+from tests.logging_extractor import LoggingExtractor, family, fingerprint
 from training import reading_conditions as conditions
 from training.dataset import LabelledPhoto
 from training.extraction import extract_features, photo_key, read_photo
@@ -30,46 +29,6 @@ from training.feature_store import FeatureStore
 
 REPOSITORY = Path(__file__).parents[1]
 MIN_SIDE = 64
-
-
-def family(name: str, *features: str, version: int = 1) -> FeatureFamily:
-    described = (Feature(feature, "1", "something", 0, "made up") for feature in features)
-    return FeatureFamily(name, version, tuple(described))
-
-
-@dataclass(frozen=True)
-class LoggingExtractor:
-    """Three numbers per photo; each photo that it really reads leaves a line in `log`."""
-
-    log: Path
-    seconds: float = 0.0
-    feature_set: str = "three numbers"
-    families: tuple[FeatureFamily, ...] = (
-        family("lightness", "mean_lightness", "spread_of_lightness", "undefined"),
-    )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(name for family in self.families for name in family.names)
-
-    def extract(
-        self,
-        light: Light,
-        families: Collection[str] | None = None,
-        geometry: PictureGeometry | None = None,
-    ) -> Mapping[str, float]:
-        time.sleep(self.seconds)
-        with self.log.open("a") as log:
-            log.write(fingerprint(light) + "\n")
-        mean, spread = float(light.lightness.mean()), float(light.lightness.std())
-        return {"undefined": np.nan, "spread_of_lightness": spread, "mean_lightness": mean}
-
-    def read(self) -> list[str]:
-        return self.log.read_text().split() if self.log.exists() else []
-
-
-def fingerprint(light: Light) -> str:
-    return hashlib.sha256(light.grey.tobytes()).hexdigest()
 
 
 def photos(folder: Path, count: int) -> list[LabelledPhoto]:
@@ -195,12 +154,7 @@ def test_a_photo_that_changed_since_its_data_set_was_read_is_an_error(tmp_path: 
 
 
 class BrokenExtractor(LoggingExtractor):
-    def extract(
-        self,
-        light: Light,
-        families: Collection[str] | None = None,
-        geometry: PictureGeometry | None = None,
-    ) -> Mapping[str, float]:
+    def extract(self, *_: object, **__: object) -> Mapping[str, float]:
         raise ZeroDivisionError
 
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from features.errors import DataSetError
-from tests.test_extraction import LoggingExtractor, photos
+from tests.logging_extractor import LoggingExtractor
+from tests.test_extraction import photos
 from training.dataset import LabelledPhoto
 from training.extraction import extract_features, made_by, photo_key
 from training.feature_parity import Difference, Parity, feature_parity

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joblib import Parallel, delayed, parallel_config
 
-from tests.test_extraction import LoggingExtractor, photos
+from tests.logging_extractor import LoggingExtractor
+from tests.test_extraction import photos
 from training import reading_conditions as conditions
 from training.extraction import store_features
 from training.feature_store import FeatureStore
