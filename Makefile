@@ -133,6 +133,9 @@ alone = $(if $(shell command -v flock),flock $(VENV)/.made/lock)
 install = $(alone) $(BIN)/python -m pip install --no-input --disable-pip-version-check \
 	--root-user-action=ignore --no-compile --constraint requirements.lock \
 	$(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+# A worker that compiles its libraries whenever it starts takes twice as long to start, and so to
+# come back. What it imports is compiled here, whatever PYTHONDONTWRITEBYTECODE says of our own code.
+compiling = env -u PYTHONDONTWRITEBYTECODE $(BIN)/python
 
 $(VENV)/.made/venv:
 	@test -n "$(PYTHON)" || { echo "Python 3.11 was not found. Install it (Debian 12: apt-get install \
@@ -145,8 +148,10 @@ $(VENV)/.made/serving: requirements.lock pyproject.toml | $(VENV)/.made/venv
 	@echo "Installing the serving set into $(VENV): minutes on a slow line, torch is the large part."
 	@$(install) hatchling editables
 	@$(install) --no-build-isolation --editable .
-	@$(BIN)/python -c 'import torch, lightgbm' || { echo "LightGBM cannot be loaded. If libgomp.so.1 \
-	is missing: apt-get install libgomp1 (Debian), brew install libomp (macOS)." >&2; exit 1; }
+	@$(compiling) -c 'import handlers.serving_set as s; s.leave_out_training_libraries(); \
+	import lightgbm, safetensors.torch, xgboost, PIL.Image, cv2, ts.model_service_worker' || { \
+	echo "The serving set cannot be loaded. If libgomp.so.1 is missing: apt-get install libgomp1 \
+	(Debian), brew install libomp (macOS)." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.made/train: $(VENV)/.made/serving
@@ -155,6 +160,7 @@ $(VENV)/.made/train: $(VENV)/.made/serving
 
 $(VENV)/.made/dev: $(VENV)/.made/train
 	@$(install) --no-build-isolation --editable ".[dev]"
+	@$(compiling) -m compileall -q -j 0 $(VENV)/lib >/dev/null || true  # some files are templates
 	@touch $@
 
 # Looked up each time, because a system's Java comes and goes.

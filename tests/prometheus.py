@@ -44,7 +44,7 @@ def value(server: Server, name: str, **labels: str) -> float:
     )
 
 
-def wait_for(told: Callable[[], float], least: float, patience: float = 10.0) -> float:
+def wait_for(told: Callable[[], float], least: float, patience: float = 60.0) -> float:
     """What `told` says once it is at least `least`; counters come within a second or two."""
     deadline = time.monotonic() + patience
     while (seen := told()) < least and time.monotonic() < deadline:

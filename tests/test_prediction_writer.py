@@ -26,6 +26,10 @@ from handlers.tally import Tally
 from tests.logged_predictions import Counts, prediction, rows
 from training.package import ROOT
 
+# So many of some hundred rows may be held up by other programs of a busy machine. Rows that waited
+# for the file would all be.
+HELD_UP = 20
+
 
 class Log:
     """A writer on a file, and what it has counted."""
@@ -35,17 +39,18 @@ class Log:
         tally = Tally("1.2.3")
         self.counts = Counts(tally)
         self.writer = PredictionWriter(path, tally, keep_days=keep_days)
-        self.slowest = 0.0
+        self.waited = 0
 
     def put(self, number: int) -> None:
+        """Hand rows over, and count which took as long as waiting for the file would take them."""
         for n in range(number):
             start = time.perf_counter()
             self.writer.put(prediction(n))
-            self.slowest = max(self.slowest, time.perf_counter() - start)
+            self.waited += time.perf_counter() - start >= prediction_writer.PATIENCE
 
     def wait(self, name: str, least: int = 1) -> Counts:
         """The counts, once this one has come so far."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.counts.read()[name] < least and time.monotonic() < deadline:
             time.sleep(0.01)
         assert self.counts[name] >= least, self.counts
@@ -88,13 +93,13 @@ def test_a_locked_file_is_waited_for(log: Log) -> None:
     log.wait("rows")
     with closing(sqlite3.connect(log.path, isolation_level=None)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        log.put(50)
+        log.put(200)
         log.wait("failures locked", 2)
         assert log.counts["dropped"] == 0
         other.execute("ROLLBACK")
-    log.wait("rows", 51)
-    assert rows(log.path) == 51
-    assert log.slowest < 0.05
+    log.wait("rows", 201)
+    assert rows(log.path) == 201
+    assert log.waited < HELD_UP
 
 
 def test_a_full_queue_drops_and_never_waits(log: Log) -> None:
@@ -109,7 +114,7 @@ def test_a_full_queue_drops_and_never_waits(log: Log) -> None:
     waited = log.counts["rows"] + log.counts["dropped"]
     assert waited == prediction_writer.QUEUE + prediction_writer.BATCH + 201
     assert rows(log.path) == log.counts["rows"]
-    assert log.slowest < 0.05
+    assert log.waited < HELD_UP
 
 
 def test_a_folder_that_is_missing_is_waited_for(tmp_path: Path) -> None:
@@ -164,7 +169,7 @@ def test_rows_that_are_too_old_are_deleted(tmp_path: Path) -> None:
     with PredictionLog(path) as file:
         file.append([prediction(answered_at=now - timedelta(days=age)) for age in ages])
     log = Log(path, keep_days=30.0)  # without a single answer
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while rows(path) > 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     log.writer.close()
@@ -231,7 +236,7 @@ def test_a_full_disk_is_survived(tiny_disk: Path) -> None:
             file.flush()
     log.put(400)
     log.wait("failures disk_full", 2)
-    assert log.counts["dropped"] == 0 and log.slowest < 0.05
+    assert log.counts["dropped"] == 0 and log.waited < HELD_UP
     ballast.unlink()
     log.wait("rows", 410)
     log.writer.close()
@@ -251,9 +256,9 @@ def test_a_file_that_may_not_be_written_is_survived(tmp_path: Path) -> None:
         if os.geteuid() == 0:  # whom no mode stops
             os.setuid(65534)
         log = Log(path)
-        log.put(3)
+        log.put(200)
         log.wait("failures read_only", 2)
-        assert log.slowest < 0.05
+        assert log.waited < HELD_UP
 
     in_a_child(act)
     assert rows(path) == 1
@@ -298,7 +303,7 @@ def test_a_worker_that_is_asked_to_end_writes_and_reports_what_it_has(tmp_path: 
         told_before.append(line)
     worker.send_signal(signal.SIGTERM)
     told_after = worker.stdout.read().splitlines()
-    worker.wait(10)
+    worker.wait(60)
     worker.stdout.close()
     assert worker.returncode == 128 + signal.SIGTERM
     assert rows(path) == 300

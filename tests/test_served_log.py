@@ -48,7 +48,7 @@ def two_workers(archive: Path, path: Path) -> Iterator[Server]:
         torchserve.stop(port)
 
 
-def wait_for_workers(server: Server, patience: float = 30.0) -> None:
+def wait_for_workers(server: Server, patience: float = 120.0) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if [w["status"] for w in server.management.workers("0.0.1")] == ["READY"] * 2:

@@ -29,8 +29,8 @@ def client(server: ReplayingServer, clock: FakeClock) -> Iterator[SourceClient]:
         server.url,
         key=("X-API-Key", KEY),
         clock=clock,
-        read_timeout=0.5,
-        transfer_timeout=0.6,
+        read_timeout=1.5,
+        transfer_timeout=2.0,
     ) as client:
         yield client
 
@@ -41,8 +41,8 @@ TROUBLES = {
     "HTML instead of JSON": Reply(HTML),
     "truncated JSON": Reply(b'{"value": [1, 2'),
     "broken off": Reply(b'{"value": 1}', promised=500),
-    "silent": Reply({"value": 1}, pause=1.2),
-    "dripping": Reply({"value": "x" * 100}, pause=0.1),
+    "silent": Reply({"value": 1}, pause=2.5),
+    "dripping": Reply({"value": "x" * 100}, pause=0.4),
     "empty": Reply(b""),
     "no text at all": Reply(b"\xff\xfe\x00"),
     "nested without end": Reply(b"[" * 200_000),

@@ -175,7 +175,7 @@ def killed_once_it_has(count: int, folder: Path, dataset: DataSet) -> dict[str, 
             start_new_session=True,
         )
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 240
             while len(rows_of(store)) < count:
                 assert process.poll() is None, (folder / "output").read_text()
                 assert time.monotonic() < deadline, "nothing was extracted"
