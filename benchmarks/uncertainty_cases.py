@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import training.fit
 from handlers.conformal import ConformalTable
 from handlers.estimator import PM25Estimator, is_night
-from training.calibration import fit_conformal, session_weights
+from training.calibration import fit_conformal, fit_conformal_by_weather, session_weights
 from training.cross_validation import folds_of
 from training.lesson import Lesson
 from training.run import SEED
@@ -30,7 +30,8 @@ class Case:
     """One fold of a split: what was learned from, and m photos held out.
 
     lesson, fitted  the rows that taught, and what training made of them
-    calibrate       (mu, sigma) of the lesson's rows → the table, as training fits it
+    calibrate       (mu, sigma) of the lesson's rows → the table, as training fits it, though one
+                    for all rows, whether they know their weather or not
     by_session      the same without an effect of places or less trusted labels
     Z               (m, k) standardised features; members (m, 5) estimates of the learners
     offset, scale   (m,): ln PM2.5 = offset + scale · what the models say
@@ -84,13 +85,15 @@ def _case(
         lessons.append((lesson, fit_stack(lesson, seed, n_folds)))
         return lessons[-1][1]
 
-    def caught_conformal(*arguments: Any, **named: Any) -> ConformalTable:
+    def caught_conformal(
+        *arguments: Any, with_weather: NDArray[np.bool_], **named: Any
+    ) -> tuple[ConformalTable, ConformalTable | None]:
         calibrations.append((arguments, named))
-        return fit_conformal(*arguments, **named)
+        return fit_conformal_by_weather(*arguments, with_weather=with_weather, **named)
 
     with (
         mock.patch.object(training.fit, "fit_stack", caught_stack),
-        mock.patch.object(training.fit, "fit_conformal", caught_conformal),
+        mock.patch.object(training.fit, "fit_conformal_by_weather", caught_conformal),
     ):
         estimator = training.fit.fit_estimator(
             table.take(fold.train), seed=SEED, feature_set=feature_set, rendered=rendered

@@ -20,7 +20,8 @@ are in a photo that was exposed too long: so what is read is what both show.
 Kernels are mirror-symmetric, so a mirrored picture gives the mirrored map. Weights, and what one
 layer hands to the next, are whole numbers so small that float32 sums their products without
 rounding: in any order, with any library, on any processor the map is the same to the last bit
-(the logistic function of g aside).
+(the logistic function of g aside). So a convolution is free to be one product of matrices, which
+for layers as small as these takes two thirds of the time of torch's own.
 
 The optical depth is that of the line of sight, β·d: it ranks photos of one view by their haze, and
 grows with the distance of what stands in the view as well. Belt and mean ask no geometry and rise
@@ -37,11 +38,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import torch
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 from safetensors import SafetensorError
-from safetensors.torch import load
-from torch.nn import functional
+from safetensors.numpy import load
 
 from features.errors import ArtifactError
 from features.light import SRGB_TO_LINEAR, Light, srgb_of
@@ -136,28 +136,72 @@ def log_optical_depth(transmission: NDArray[np.floating]) -> NDArray[np.floating
 
 @dataclass(frozen=True)
 class _Layer:
-    """A convolution of whole numbers: weight (n_out, n_in, k, k), bias and scale for each output.
+    """A convolution of whole numbers, as a product of matrices; all are float32.
 
-    All are float32 with whole values, and `scale` turns a sum into codes for the next layer.
+    weight  (k · k · n_in, n_out)
+    bias    (columns · n_out,) what is added to each row of sums
+    scale   (columns · n_out,) what turns such a row into codes for the next layer
+    kernel  k
+    stride  in cells of the layer before
+    shape   rows, columns and n_out of what it gives
     """
 
-    weight: torch.Tensor
-    bias: torch.Tensor
-    scale: torch.Tensor
+    weight: NDArray[np.float32]
+    bias: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    kernel: int
+    stride: int
+    shape: tuple[int, int, int]
 
     @classmethod
-    def read(cls, tensors: dict[str, torch.Tensor], number: int) -> _Layer:
-        """Layer `number` of a file; raises ValueError when its sums could leave exactness."""
+    def read(
+        cls, tensors: dict[str, NDArray[np.generic]], number: int, size: tuple[int, int]
+    ) -> _Layer:
+        """Layer `number` of a file, for `size` rows and columns of what it is given.
+
+        Raises ValueError when its sums could leave exactness.
+        """
         weight, bias, scale = (tensors[f"{number}.{part}"] for part in ("weight", "bias", "scale"))
         highest = LARGEST_PIXEL if number == 0 else LARGEST_CODE
-        largest = weight.to(torch.int64).abs().sum(dim=(1, 2, 3)) * highest
-        if (largest + bias.to(torch.int64).abs() >= LARGEST_EXACT).any():
+        largest = np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)) * highest
+        if (largest + np.abs(bias.astype(np.int64)) >= LARGEST_EXACT).any():
             raise ValueError(f"layer {number} can exceed {LARGEST_EXACT}")
+        n_out, _, kernel, _ = weight.shape
+        stride = (*STRIDES, 1)[number]
+        rows, columns = ((side + 2 * (kernel > 1) - kernel) // stride + 1 for side in size)
         return cls(
-            weight.float().contiguous(memory_format=torch.channels_last),
-            bias.float(),
-            scale.float()[None, :, None, None],
+            np.ascontiguousarray(weight.transpose(2, 3, 1, 0).reshape(-1, n_out), np.float32),
+            np.tile(bias.astype(np.float32), columns),
+            np.tile(scale.astype(np.float32), columns),
+            kernel,
+            stride,
+            (rows, columns, n_out),
         )
+
+    def scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(rows, columns · n_out) scaled sums of x, (…, …, n_in) with its border of zeros."""
+        rows, columns, _ = self.shape
+        down, across, code = x.strides
+        windows = as_strided(
+            x,
+            (rows, columns, self.kernel, self.kernel * x.shape[2]),
+            (self.stride * down, self.stride * across, down, code),
+            writeable=False,
+        )
+        sums = windows.reshape(rows * columns, -1) @ self.weight
+        sums = sums.reshape(rows, -1)
+        sums += self.bias
+        sums *= self.scale
+        return sums
+
+    def codes(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What the next layer is given of x: whole numbers, with their border of zeros."""
+        sums = self.scaled(x)
+        rows, columns, n_out = self.shape
+        codes = np.zeros((rows + 2, columns + 2, n_out), np.float32)
+        np.rint(sums, out=sums)
+        np.clip(sums.reshape(self.shape), 0, LARGEST_CODE, out=codes[1:-1, 1:-1])
+        return codes
 
 
 class DeepFeatureExtractor:
@@ -171,7 +215,11 @@ class DeepFeatureExtractor:
     def __init__(self, weights: Path = WEIGHTS) -> None:
         try:
             tensors = load(weights.read_bytes())
-            self._layers = [_Layer.read(tensors, n) for n in range(len(STRIDES) + 1)]
+            size = PICTURE_HEIGHT, PICTURE_WIDTH
+            self._layers: list[_Layer] = []
+            for number in range(len(STRIDES) + 1):
+                self._layers.append(_Layer.read(tensors, number, size))
+                size = self._layers[-1].shape[:2]
             self.map(np.zeros((PICTURE_HEIGHT, PICTURE_WIDTH, 3), np.uint8))
         except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
             raise ArtifactError(
@@ -214,15 +262,12 @@ class DeepFeatureExtractor:
 
     def map(self, picture: NDArray[np.uint8]) -> TransmissionMap:
         """What the network sees in a picture (112, 160, 3) uint8, sRGB in RGB order."""
-        with torch.inference_mode():
-            # The transposed view of an (H, W, 3) picture is what torch calls channels_last.
-            x = torch.from_numpy(picture).permute(2, 0, 1)[None].float()
-            for layer, stride in zip(self._layers[:-1], STRIDES, strict=True):
-                x = functional.conv2d(x, layer.weight, layer.bias, stride, padding=1)
-                x = x.mul_(layer.scale).round_().clamp_(0, LARGEST_CODE)
-            head = self._layers[-1]
-            x = functional.conv2d(x, head.weight, head.bias).mul_(head.scale)
-            depth, logit = x[0].contiguous().numpy()
+        x = np.zeros((PICTURE_HEIGHT + 2, PICTURE_WIDTH + 2, 3), np.float32)
+        x[1:-1, 1:-1] = picture
+        for layer in self._layers[:-1]:
+            x = layer.codes(x)
+        head = self._layers[-1]
+        depth, logit = np.moveaxis(head.scaled(x[1:-1, 1:-1]).reshape(head.shape), 2, 0).copy()
         np.clip(depth, *_LOG_DEPTHS, out=depth)
         ground = 0.5 + 0.5 * np.tanh(0.5 * logit)  # the logistic function; cannot overflow
         return TransmissionMap(depth, ground)
@@ -258,7 +303,7 @@ def network_picture(light: Light) -> NDArray[np.uint8]:
     picture = cv2.resize(light.quarter, (PICTURE_WIDTH, PICTURE_HEIGHT))
     red, green, blue = cv2.split(picture)
     brightest = cv2.max(cv2.max(red, green), blue)
-    below = np.cumsum(np.bincount(brightest.ravel(), minlength=256))
+    below = np.cumsum(cv2.calcHist([brightest], [0], None, [256], [0, 256]))
     white = int(np.searchsorted(below, _BELOW_WHITE * brightest.size))
     return np.asarray(cv2.LUT(picture, _CODES_BY_WHITE[white]), dtype=np.uint8)
 

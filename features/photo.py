@@ -46,11 +46,12 @@ _READERS: dict[str, type[ImageFile]] = {
     "image/png": PngImageFile,
     "image/webp": WebPImageFile,
 }
+# OpenCV names the reductions of BGR and of grey; with the flag of RGB the latter are those of RGB.
 _REDUCED_DECODE = {
-    1: cv2.IMREAD_COLOR,
-    2: cv2.IMREAD_REDUCED_COLOR_2,
-    4: cv2.IMREAD_REDUCED_COLOR_4,
-    8: cv2.IMREAD_REDUCED_COLOR_8,
+    1: cv2.IMREAD_COLOR_RGB,
+    2: cv2.IMREAD_REDUCED_GRAYSCALE_2 | cv2.IMREAD_COLOR_RGB,
+    4: cv2.IMREAD_REDUCED_GRAYSCALE_4 | cv2.IMREAD_COLOR_RGB,
+    8: cv2.IMREAD_REDUCED_GRAYSCALE_8 | cv2.IMREAD_COLOR_RGB,
 }
 _EXIF_ORIENTATION, _EXIF_IFD, _GPS_IFD = 0x0112, 0x8769, 0x8825
 _DATE_TIME_ORIGINAL, _OFFSET_TIME_ORIGINAL = 0x9003, 0x9011
@@ -308,9 +309,7 @@ def _decode(data: bytes, media_type: str, width: int, height: int) -> NDArray[np
         decoded = None
     if decoded is None or decoded.ndim != 3 or decoded.shape[2] != 3:
         raise _corrupt("The picture data cannot be decoded.")
-    return np.asarray(
-        cv2.cvtColor(_at_working_size(decoded, width, height), cv2.COLOR_BGR2RGB), dtype=np.uint8
-    )
+    return _at_working_size(decoded, width, height)
 
 
 def _at_working_size(pixels: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:

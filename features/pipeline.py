@@ -7,8 +7,10 @@ serving run the very same numbers through the very same code.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 
 import numpy as np
@@ -92,6 +94,7 @@ class FeaturePipeline:
 
 def as_matrix(rows: Sequence[Mapping[str, float]], names: Sequence[str]) -> NDArray[np.float64]:
     """Named rows as a matrix (n, F) in the order of `names`; a missing name is nan."""
-    return np.array(
-        [[row.get(name, np.nan) for name in names] for row in rows], dtype=np.float64
-    ).reshape(len(rows), len(names))
+    unknown = repeat(math.nan)
+    return np.array([list(map(row.get, names, unknown)) for row in rows], dtype=np.float64).reshape(
+        len(rows), len(names)
+    )

@@ -74,11 +74,12 @@ def coarse_skyline(quarter: NDArray[np.uint8], detail: Detail) -> tuple[NDArray[
     in_sky, in_ground = laws.surprise(best)
     factors = (in_sky - in_ground).astype(np.float32)
     evidence: NDArray[np.float32] = np.clip(factors @ terms, -10, 10).reshape(height, width)
+    across_above = _sums_above(across)
     skyline = _pass_false_edges(edges[best:], evidence)
     skyline = _fill_dips(edges[best:], skyline)
-    skyline = _pass_paling_sky(edges[best + 1 :], skyline, gradient, across)
+    skyline = _pass_paling_sky(edges[best + 1 :], skyline, gradient, across_above)
     skyline = _take_in_ridge(edges[:best], skyline, gradient, quarter)
-    skyline = _take_in_haze(edges[:best], skyline, across)
+    skyline = _take_in_haze(edges[:best], skyline, across_above)
     skyline = _median5(skyline)
     skyline[skyline < _MIN_SKY * height] = 0
     if skyline.mean() < _MIN_SKY * height:
@@ -171,14 +172,20 @@ class _Laws:
         return factors
 
 
+def _sums_above(plane: NDArray[np.generic]) -> NDArray[np.float32]:
+    """(h + 1, w) the sum of what lies above each row of a column of `plane` (h, w)."""
+    total = np.zeros((len(plane) + 1, plane.shape[1]), np.float32)
+    np.cumsum(plane, axis=0, out=total[1:])
+    return total
+
+
 def _pass_false_edges(edges: NDArray[np.int64], evidence: NDArray[np.float32]) -> NDArray[np.int64]:
     """For each column the first of its edges (K, w) under which the evidence says ground.
 
     A column without such an edge is cut where sky above and ground below are likeliest.
     """
     height, width = evidence.shape
-    total = np.zeros((height + 1, width), np.float32)
-    np.cumsum(evidence, axis=0, out=total[1:])
+    total = _sums_above(evidence)
     columns = np.arange(width)
     first = np.minimum(edges + 1, height)
     last = np.minimum(first + _BELOW_EDGE, height)
@@ -207,23 +214,21 @@ def _pass_paling_sky(
     edges: NDArray[np.int64],
     skyline: NDArray[np.int64],
     gradient: NDArray[np.uint8],
-    across: NDArray[np.uint8],
+    across_above: NDArray[np.float32],
 ) -> NDArray[np.int64]:
     """The skyline lowered to stronger `edges` (K, w) where a clear sky pales towards the horizon.
 
     A deep blue sky pales so fast there that the best threshold takes it for an edge. It is told
     from a hazy crest by paling as fast further up, and by having no detail from side to side.
     """
-    height, width = across.shape
+    height, width = gradient.shape
     inside = np.flatnonzero((skyline > _ABOVE_EDGE) & (skyline < height))
     if len(inside) < 0.5 * width:
         return skyline
     at_edge = gradient[skyline[inside], inside].mean()
     if gradient[skyline[inside] - _ABOVE_EDGE, inside].mean() < _PALING * at_edge:
         return skyline
-    total = np.zeros((height + 1, width), np.float32)
-    np.cumsum(across, axis=0, out=total[1:])
-    columns = np.arange(width)
+    total, columns = across_above, np.arange(width)
     for edge in edges:
         close = (edge >= skyline) & (edge - skyline <= _HAZY_STRIP * height)
         if np.count_nonzero(close) < 0.75 * width:
@@ -272,7 +277,7 @@ def _take_in_ridge(
 
 
 def _take_in_haze(
-    edges: NDArray[np.int64], skyline: NDArray[np.int64], across: NDArray[np.uint8]
+    edges: NDArray[np.int64], skyline: NDArray[np.int64], across_above: NDArray[np.float32]
 ) -> NDArray[np.int64]:
     """The skyline raised to fainter `edges` (K, w) where what lies between is hazy ground.
 
@@ -280,9 +285,8 @@ def _take_in_haze(
     told from a sky that pales towards the horizon by its detail from side to side, and from
     clouds by lying close above the skyline nearly everywhere.
     """
-    height, width = across.shape
-    total = np.zeros((height + 1, width), np.float32)
-    np.cumsum(across, axis=0, out=total[1:])
+    total = across_above
+    height, width = len(total) - 1, total.shape[1]
     columns = np.arange(width)
     close = (edges <= skyline) & (skyline - edges <= _HAZY_STRIP * height)
     for edge, is_close in zip(edges, close, strict=True):

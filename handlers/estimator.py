@@ -226,7 +226,7 @@ def _fill(
     expert, reference = situation.expert, situation.reference
     judged = expert.judge(situation.seen(X[rows], names), trace)
     mu = judged.mu
-    quantiles = expert.conformal.quantiles(mu, judged.sigma * widening[rows])
+    quantiles = expert.quantiles(X[rows], mu, judged.sigma * widening[rows])
     distances, factor = np.log(quantiles) - mu[:, np.newaxis], 1.0
     if reference is not None:
         mu, distances = reference.applied(mu, distances, night[rows])

@@ -7,7 +7,9 @@ from dataclasses import fields
 import numpy as np
 from numpy.typing import NDArray
 
+from handlers.conformal import ConformalTable
 from handlers.estimator import Estimates, PM25Estimator
+from handlers.expert import Expert
 
 
 def every(estimates: Estimates) -> dict[str, NDArray[np.float64]]:
@@ -30,7 +32,15 @@ def assert_plausible(estimates: Estimates) -> None:
 
 
 def sets_of_models(estimator: PM25Estimator) -> int:
-    return sum(
-        models is not None
-        for models in (estimator.new_place, estimator.fixed_view, estimator.fixed_view_night)
-    )
+    return len(_experts(estimator))
+
+
+def tables_without_weather(estimator: PM25Estimator) -> list[ConformalTable]:
+    """Those of the experts that have one."""
+    tables = [expert.conformal_without_weather for expert in _experts(estimator)]
+    return [table for table in tables if table is not None]
+
+
+def _experts(estimator: PM25Estimator) -> list[Expert]:
+    experts = (estimator.new_place, estimator.fixed_view, estimator.fixed_view_night)
+    return [expert for expert in experts if expert is not None]

@@ -18,7 +18,13 @@ from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from handlers.estimator import Estimates, PM25Estimator, is_night
 from handlers.expert import Expert
 from handlers.humidity import GROWTH
-from tests.any_estimates import assert_plausible, assert_the_same, every, sets_of_models
+from tests.any_estimates import (
+    assert_plausible,
+    assert_the_same,
+    every,
+    sets_of_models,
+    tables_without_weather,
+)
 from training.alterations import ALTERATIONS
 from training.fit import fit_estimator
 from training.splits import run_names
@@ -272,7 +278,7 @@ def test_the_same_rows_and_seed_give_the_same_models(
     estimator.save(tmp_path / "one")
     again.save(tmp_path / "two")
     files = [path for path in (tmp_path / "one").rglob("*") if path.is_file()]
-    assert len(files) == 9 * sets_of_models(estimator) + 2
+    assert len(files) == 9 * sets_of_models(estimator) + 2 + len(tables_without_weather(estimator))
     for path in files:
         other = tmp_path / "two" / path.relative_to(tmp_path / "one")
         assert other.read_bytes() == path.read_bytes(), path.name

@@ -68,7 +68,7 @@ def test_the_card_parts_what_is_guaranteed_from_what_is_modelled(
     assert "**Guaranteed**" in promise and "**Modelled**" in promise
     assert estimator.fixed_view is not None
     table = estimator.fixed_view.conformal
-    named = re.search(r"`fixed_view`: (\d+) sessions carry the guarantee at (.+);", promise)
+    named = re.search(r"`fixed_view`: (\d+) sessions carry the guarantee at ([^;]+);", promise)
     assert named is not None and int(named[1]) == table.n_sessions
     effect = estimator.new_place.conformal.site_effect
     assert effect is not None and f"differ by {effect.sd:.2f} between places" in promise

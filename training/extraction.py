@@ -25,8 +25,8 @@ from typing import Any, Protocol
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.errors import DataSetError, PhotoError
 from features.light import Light, light_of
@@ -48,7 +48,7 @@ from training.progress import progress_bar
 from training.reading_conditions import reading_conditions
 from training.workers import LocalProcesses, WorkerError, Workers
 
-_LIBRARIES = ("numpy", "opencv-python-headless", "torch")
+_LIBRARIES = ("numpy", "opencv-python-headless")
 
 Floats = NDArray[np.float64]
 
@@ -221,10 +221,11 @@ def read_photo(
     return sha256, Reading(values_of(light, extractor, carried or {}, geometry))
 
 
+@cache
 def on_one_thread() -> None:
     """From here on: whoever reads photos side by side needs no threads that wait for each other."""
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    threadpool_limits(1)  # of the product of matrices in the deep network
 
 
 def values_of(

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES
 from handlers.estimator import PM25Estimator, is_night
-from handlers.expert import Expert
+from handlers.expert import Expert, knows_weather
 from handlers.humidity import GROWTH, HumidityCorrection
 from training.applicability_domain import fit_applicability_domain
-from training.calibration import fit_conformal, session_weights
+from training.calibration import fit_conformal_by_weather, session_weights
 from training.camera_reference import (
     LEAST_SESSIONS,
     fit_camera_references,
@@ -218,7 +218,7 @@ def _fit_expert(
         # the error is (docs/LOG.md): one unit for all, and the distance to the training photos.
         unit = float(np.median(spread))
         spread = np.full(len(spread), unit)
-    conformal = fit_conformal(
+    conformal, without_weather = fit_conformal_by_weather(
         lesson.y[judges],
         fitted.oof_ln_pm25[judges],
         spread,
@@ -226,6 +226,7 @@ def _fit_expert(
         weights[judges],
         sites=rows.sites[judges] if new_places else None,
         trust=label_trust([rows.photos[int(i)] for i in np.flatnonzero(judges)]),
+        with_weather=knows_weather(rows.X[judges], rows.names),
     )
     return Expert(
         pipeline=pipeline,
@@ -233,6 +234,7 @@ def _fit_expert(
         bayesian=fitted.bayesian,
         humidity=humidity,
         conformal=replace(conformal, unit=unit),
+        conformal_without_weather=without_weather,
     )
 
 

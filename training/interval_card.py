@@ -92,9 +92,11 @@ def _what_each_rests_on(estimator: PM25Estimator) -> Iterator[str]:
             )
             continue
         reached = [f"{percent(level)} %" for level in LEVELS if table.guaranteed(level)]
+        without = expert.conformal_without_weather
+        apart = f"; without weather, {sessions_behind(without)} of their own" if without else ""
         yield (
             f"- `{name}`: {sessions_behind(table)} carry the guarantee at "
-            f"{', '.join(reached) or 'no level'}; beyond, the tail is continued as normal."
+            f"{', '.join(reached) or 'no level'}; beyond, the tail is continued as normal{apart}."
         )
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.meteorology import SUN_FEATURES, WEATHER_FEATURES, MeteorologicalFeatureExtractor
 from features.pipeline import as_matrix
+from handlers.expert import knows_weather
 from training.alterations import ALTERATIONS
 from training.dataset import LabelledPhoto
 
@@ -152,7 +153,7 @@ def with_weather_withheld(
     table, its weights (m,), and the original row of each new one (m,).
     """
     columns = np.array([name in WEATHER_FEATURES for name in table.names])
-    known = np.flatnonzero(np.isfinite(table.X[:, columns]).any(axis=1))
+    known = np.flatnonzero(knows_weather(table.X, table.names))
     origin = np.concatenate([np.arange(len(table)), known, known])
     result = table.take(origin)
     X = result.X.copy()
