@@ -46,7 +46,7 @@ from safetensors.numpy import load
 from features.errors import ArtifactError
 from features.light import SRGB_TO_LINEAR, Light, srgb_of
 from features.schema import Feature, FeatureFamily
-from features.sky import FAR_ZONE, MID_ZONE, NEAR_ZONE, PictureGeometry
+from features.sky import FAR_ZONE, PictureGeometry
 
 WEIGHTS = Path(__file__).parent / "weights" / "deep.safetensors"
 PICTURE_WIDTH, PICTURE_HEIGHT = 160, 112  # px; every photo is stretched to this
@@ -64,6 +64,8 @@ _MIN_GROUND = 1.0  # cells of 8 × 8: a band with less has no mean
 # Of the distance. What the network is sure of counts (g³), and of it the upper rows, which are the
 # farther ones: the weight falls to 1/e in four rows of cells.
 _SURE, _ROWS_OF_DISTANCE = 3, 4.0
+_ROWS = np.arange(PICTURE_HEIGHT // CELL)[:, None]
+_ROW_WEIGHTS = np.exp(-_ROWS / _ROWS_OF_DISTANCE)
 _MIN_DISTANCE = 0.08  # weight below which there is no ground to speak of: one cell in the tenth row
 _HELD = 0.6  # how far below what asks no skyline the distance may fall [ln optical depth]
 
@@ -243,15 +245,10 @@ class DeepFeatureExtractor:
         rows, columns = geometry.zones.shape
         cells = cv2.resize(planes, (columns, rows)).reshape(-1, 3)
         # Zones are counted in quarter-size pixels, a mean in cells of the network.
-        zones = geometry.zone_members @ cells.astype(np.float64)
+        zones = geometry.zone_members[FAR_ZONE:] @ cells.astype(np.float64)
         zones *= seen.ground.size / len(cells)
-        sums = np.vstack(
-            [
-                zones[[FAR_ZONE, MID_ZONE, NEAR_ZONE]],
-                zones[FAR_ZONE:].sum(axis=0),
-                planes.sum(axis=(0, 1), dtype=np.float64),
-            ]
-        )
+        everything = planes.sum(axis=(0, 1), dtype=np.float64)
+        sums = np.vstack([zones, zones.sum(axis=0), everything])
         ground, depths, transmissions = sums.T
         known = np.where(ground >= _MIN_GROUND, ground, np.nan)
         *bands, mean = (depths / known).tolist()
@@ -279,15 +276,14 @@ def _distance(seen: TransmissionMap, geometry: PictureGeometry, belt: float) -> 
     Where it sees none under the skyline there is no p.
     """
     rows, columns = seen.ground.shape
-    row = np.arange(rows)[:, None]
-    weight = seen.ground.astype(np.float64) ** _SURE * np.exp(-row / _ROWS_OF_DISTANCE)
+    weight = seen.ground.astype(np.float64) ** _SURE * _ROW_WEIGHTS
     anywhere = _weighted_mean(seen.log_optical_depth, weight)
     if np.isnan(anywhere):
         return anywhere
     skyline = cv2.resize(
         geometry.skyline[None].astype(np.float64), (columns, 1), interpolation=cv2.INTER_AREA
     )
-    under = np.clip(row + 1 - skyline * (rows / len(geometry.bands)), 0.0, 1.0)
+    under = np.clip(_ROWS + 1 - skyline * (rows / len(geometry.bands)), 0.0, 1.0)
     under_skyline = _weighted_mean(seen.log_optical_depth, weight * under)
     held = max(min(anywhere, belt) - _HELD, _LOG_DEPTHS[0])
     return held if np.isnan(under_skyline) else max(under_skyline, held)
