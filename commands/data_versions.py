@@ -25,7 +25,7 @@ _JSON = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 @contextmanager
 def _manager(store: str | None) -> Iterator[VisionDatasetManager]:
     from training.data_versions.manager import VisionDatasetManager
-    from training.data_versions.object_store import store_at
+    from training.data_versions.store_address import store_at
     from training.datasets_db import DatasetsDatabase
     from training.meter import shown
 

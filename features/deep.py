@@ -1,27 +1,11 @@
-"""Transmission of the air as a small network reads it, and its means over the depth bands.
+"""What the network sees of the air before the depth bands, and before the distance.
 
-The network was taught by physics alone (`training/haze_teacher.py`): pictures with Koschmieder
-haze of known transmission, t = exp(−β·d), added in linear light to rendered scenes. It has seen no
-photograph and no PM2.5. It looks at the photo through a window of 54 × 54 of its 160 × 112
-pixels and says for each cell of 8 × 8 how much of the light there comes from the ground and how
-much from the air before it: too narrow to recognise a place, wide enough for what haze does to
-shadows, contrast and colour.
+The network (`haze_network.py`) gives u = ln(0.1 + optical depth) and g, how sure it is of ground,
+for each cell of the picture.
 
-    photo ─ one exposure → picture (112, 160, 3)
-    ─ 5 convolutions, ReLU → u = ln(t_0 + optical depth), g = is ground
     feature of a band     = Σ u·g / Σ g over its cells; of the belt, the mean of u
     of the distance       = max(p, min(v, belt) − 0.6)
         v = Σ u·w / Σ w, w = g³ exp(−row / 4);  p the same with w times the share under the skyline
-
-The network was taught pictures of many exposures, and is shown photos at one: light is divided by
-what 70 % of the pixels stay below. The brightest 30 %, sky for the most part, turn white, as they
-are in a photo that was exposed too long: so what is read is what both show.
-
-Kernels are mirror-symmetric, so a mirrored picture gives the mirrored map. Weights, and what one
-layer hands to the next, are whole numbers so small that float32 sums their products without
-rounding: in any order, with any library, on any processor the map is the same to the last bit
-(the logistic function of g aside). So a convolution is free to be one product of matrices, which
-for layers as small as these takes two thirds of the time of torch's own.
 
 The optical depth is that of the line of sight, β·d: it ranks photos of one view by their haze, and
 grows with the distance of what stands in the view as well. Belt and mean ask no geometry and rise
@@ -32,33 +16,27 @@ which rise whatever the skyline does, hold it up.
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load
 
-from features.errors import ArtifactError
-from features.light import SRGB_TO_LINEAR, Light, srgb_of
+from features.haze_network import (
+    CELL,
+    DEPTH_FLOOR,
+    LOG_DEPTHS,
+    PICTURE_HEIGHT,
+    WEIGHTS,
+    HazeNetwork,
+    TransmissionMap,
+    network_picture,
+    weights_digest,
+)
+from features.light import Light
 from features.schema import Feature, FeatureFamily
 from features.sky import FAR_ZONE, PictureGeometry
 
-WEIGHTS = Path(__file__).parent / "weights" / "deep.safetensors"
-PICTURE_WIDTH, PICTURE_HEIGHT = 160, 112  # px; every photo is stretched to this
-CELL = 8  # px of that picture
-# This share of that picture's pixels stays below white in every channel, unless it is so dark that
-# light would have to be multiplied by more: night, where gain shows noise.
-_BELOW_WHITE, _MOST_GAIN = 0.7, 8.0
-STRIDES = (2, 2, 2, 1, 1)
-LARGEST_PIXEL, LARGEST_CODE = 255, 1023  # of the picture, and of what a layer hands to the next
-LARGEST_EXACT = 2**24  # float32 counts to here without a gap
-DEPTH_FLOOR = 0.1  # below this optical depth nothing is seen in one photo
-LOWEST_TRANSMISSION = 2e-3
 _BELT = slice(6, 10)  # rows of cells
 _MIN_GROUND = 1.0  # cells of 8 × 8: a band with less has no mean
 # Of the distance. What the network is sure of counts (g³), and of it the upper rows, which are the
@@ -71,20 +49,6 @@ _HELD = 0.6  # how far below what asks no skyline the distance may fall [ln opti
 
 _TANG = "Tang et al. 2014, doi:10.1109/CVPR.2014.383"
 _CAI = "Cai et al. 2016, doi:10.1109/TIP.2016.2598681"
-_LOG_DEPTHS = (float(np.log(DEPTH_FLOOR / 2)), float(np.log(20.0)))
-
-
-@dataclass(frozen=True)
-class TransmissionMap:
-    """What the network sees in one photo; each (14, 20), one value for a cell of 8 × 8 pixels.
-
-    log_optical_depth   ln(0.1 + β·d) of the ground, or of the sky where there is more of it
-    ground              how sure it is that the cell is not sky [0..1]
-    """
-
-    log_optical_depth: NDArray[np.float32]
-    ground: NDArray[np.float32]
-
 
 _BANDS = (
     ("far", "in the far band"),
@@ -95,11 +59,6 @@ _BANDS = (
     ("mean", "of the whole picture, as far as the network takes it for ground"),
     ("distance", "in the distance, which a skyline that haze moves cannot lower for long"),
 )
-
-
-def weights_digest(path: Path = WEIGHTS) -> str:
-    """SHA-256 of the file of weights, hexadecimal; empty when there is none yet."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
 
 FAMILY = FeatureFamily(
@@ -113,7 +72,7 @@ FAMILY = FeatureFamily(
                 f"mean of ln(0.1 + optical depth) {place}, by the network",
                 1,
                 _TANG,
-                _LOG_DEPTHS,
+                LOG_DEPTHS,
             )
             for band, place in _BANDS
         ),
@@ -130,82 +89,6 @@ FAMILY = FeatureFamily(
 )
 
 
-def log_optical_depth(transmission: NDArray[np.floating]) -> NDArray[np.floating]:
-    """u = ln(0.1 − ln t), what the network is taught; t [0..1] is held above 0.002."""
-    depth = -np.log(np.maximum(transmission, LOWEST_TRANSMISSION))
-    return np.asarray(np.log(DEPTH_FLOOR + depth))
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """A convolution of whole numbers, as a product of matrices; all are float32.
-
-    weight  (k · k · n_in, n_out)
-    bias    (columns · n_out,) what is added to each row of sums
-    scale   (columns · n_out,) what turns such a row into codes for the next layer
-    kernel  k
-    stride  in cells of the layer before
-    shape   rows, columns and n_out of what it gives
-    """
-
-    weight: NDArray[np.float32]
-    bias: NDArray[np.float32]
-    scale: NDArray[np.float32]
-    kernel: int
-    stride: int
-    shape: tuple[int, int, int]
-
-    @classmethod
-    def read(
-        cls, tensors: dict[str, NDArray[np.generic]], number: int, size: tuple[int, int]
-    ) -> _Layer:
-        """Layer `number` of a file, for `size` rows and columns of what it is given.
-
-        Raises ValueError when its sums could leave exactness.
-        """
-        weight, bias, scale = (tensors[f"{number}.{part}"] for part in ("weight", "bias", "scale"))
-        highest = LARGEST_PIXEL if number == 0 else LARGEST_CODE
-        largest = np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)) * highest
-        if (largest + np.abs(bias.astype(np.int64)) >= LARGEST_EXACT).any():
-            raise ValueError(f"layer {number} can exceed {LARGEST_EXACT}")
-        n_out, _, kernel, _ = weight.shape
-        stride = (*STRIDES, 1)[number]
-        rows, columns = ((side + 2 * (kernel > 1) - kernel) // stride + 1 for side in size)
-        return cls(
-            np.ascontiguousarray(weight.transpose(2, 3, 1, 0).reshape(-1, n_out), np.float32),
-            np.tile(bias.astype(np.float32), columns),
-            np.tile(scale.astype(np.float32), columns),
-            kernel,
-            stride,
-            (rows, columns, n_out),
-        )
-
-    def scaled(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(rows, columns · n_out) scaled sums of x, (…, …, n_in) with its border of zeros."""
-        rows, columns, _ = self.shape
-        down, across, code = x.strides
-        windows = as_strided(
-            x,
-            (rows, columns, self.kernel, self.kernel * x.shape[2]),
-            (self.stride * down, self.stride * across, down, code),
-            writeable=False,
-        )
-        sums = windows.reshape(rows * columns, -1) @ self.weight
-        sums = sums.reshape(rows, -1)
-        sums += self.bias
-        sums *= self.scale
-        return sums
-
-    def codes(self, x: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What the next layer is given of x: whole numbers, with their border of zeros."""
-        sums = self.scaled(x)
-        rows, columns, n_out = self.shape
-        codes = np.zeros((rows + 2, columns + 2, n_out), np.float32)
-        np.rint(sums, out=sums)
-        np.clip(sums.reshape(self.shape), 0, LARGEST_CODE, out=codes[1:-1, 1:-1])
-        return codes
-
-
 class DeepFeatureExtractor:
     """Reads the deep features from the light of one photo. Deterministic; safe to share.
 
@@ -215,20 +98,7 @@ class DeepFeatureExtractor:
     family = FAMILY
 
     def __init__(self, weights: Path = WEIGHTS) -> None:
-        try:
-            tensors = load(weights.read_bytes())
-            size = PICTURE_HEIGHT, PICTURE_WIDTH
-            self._layers: list[_Layer] = []
-            for number in range(len(STRIDES) + 1):
-                self._layers.append(_Layer.read(tensors, number, size))
-                size = self._layers[-1].shape[:2]
-            self.map(np.zeros((PICTURE_HEIGHT, PICTURE_WIDTH, 3), np.uint8))
-        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as error:
-            raise ArtifactError(
-                "deep_weights_unreadable",
-                f"{weights.name} does not hold the deep network: {error}.",
-                "Fetch the file again, or write it with `make train-deep`.",
-            ) from error
+        self._network = HazeNetwork(weights)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -236,7 +106,7 @@ class DeepFeatureExtractor:
 
     def extract(self, light: Light, geometry: PictureGeometry) -> dict[str, float]:
         """The deep features of one photo by name; `nan` for a band that the photo lacks."""
-        seen = self.map(network_picture(light))
+        seen = self._network.map(network_picture(light))
         transmission = np.exp(DEPTH_FLOOR - np.exp(seen.log_optical_depth))
         np.minimum(transmission, 1.0, out=transmission)
         planes = cv2.merge(
@@ -257,18 +127,6 @@ class DeepFeatureExtractor:
         values = [*bands, belt, mean, distance, float(transmissions[0] / known[0])]
         return dict(zip(FAMILY.names, values, strict=True))
 
-    def map(self, picture: NDArray[np.uint8]) -> TransmissionMap:
-        """What the network sees in a picture (112, 160, 3) uint8, sRGB in RGB order."""
-        x = np.zeros((PICTURE_HEIGHT + 2, PICTURE_WIDTH + 2, 3), np.float32)
-        x[1:-1, 1:-1] = picture
-        for layer in self._layers[:-1]:
-            x = layer.codes(x)
-        head = self._layers[-1]
-        depth, logit = np.moveaxis(head.scaled(x[1:-1, 1:-1]).reshape(head.shape), 2, 0).copy()
-        np.clip(depth, *_LOG_DEPTHS, out=depth)
-        ground = 0.5 + 0.5 * np.tanh(0.5 * logit)  # the logistic function; cannot overflow
-        return TransmissionMap(depth, ground)
-
 
 def _distance(seen: TransmissionMap, geometry: PictureGeometry, belt: float) -> float:
     """u of the distance, see the module; nan where the network sees no ground.
@@ -285,30 +143,10 @@ def _distance(seen: TransmissionMap, geometry: PictureGeometry, belt: float) -> 
     )
     under = np.clip(_ROWS + 1 - skyline * (rows / len(geometry.bands)), 0.0, 1.0)
     under_skyline = _weighted_mean(seen.log_optical_depth, weight * under)
-    held = max(min(anywhere, belt) - _HELD, _LOG_DEPTHS[0])
+    held = max(min(anywhere, belt) - _HELD, LOG_DEPTHS[0])
     return held if np.isnan(under_skyline) else max(under_skyline, held)
 
 
 def _weighted_mean(values: NDArray[np.float32], weight: NDArray[np.float64]) -> float:
     total = float(weight.sum())
     return float((values * weight).sum()) / total if total >= _MIN_DISTANCE else float("nan")
-
-
-def network_picture(light: Light) -> NDArray[np.uint8]:
-    """The photo (112, 160, 3) uint8 as the network wants it: stretched, at one exposure."""
-    picture = cv2.resize(light.quarter, (PICTURE_WIDTH, PICTURE_HEIGHT))
-    red, green, blue = cv2.split(picture)
-    brightest = cv2.max(cv2.max(red, green), blue)
-    below = np.cumsum(cv2.calcHist([brightest], [0], None, [256], [0, 256]))
-    white = int(np.searchsorted(below, _BELOW_WHITE * brightest.size))
-    return np.asarray(cv2.LUT(picture, _CODES_BY_WHITE[white]), dtype=np.uint8)
-
-
-def _codes_by_white() -> NDArray[np.uint8]:
-    """(256, 256): for each code that is to be white, the codes that all codes turn into."""
-    white = np.maximum(SRGB_TO_LINEAR, 1 / _MOST_GAIN)[:, None]
-    codes = np.rint(255 * srgb_of(np.minimum(SRGB_TO_LINEAR / white, 1)))
-    return np.asarray(codes, dtype=np.uint8)
-
-
-_CODES_BY_WHITE = _codes_by_white()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from training.data_versions.manager import VisionDatasetManager
-from training.data_versions.object_store import store_at
+from training.data_versions.store_address import store_at
 from training.dataset import REQUIRED_COLUMNS
 from training.datasets_db import DatasetsDatabase
 from training.meter import Meter, silent

@@ -13,7 +13,7 @@ from commands.main import cli
 from features.errors import PM25Error
 from tests.data_stores import *  # noqa: F403
 from tests.data_stores import cells, objects_at, overwrite, write_set
-from training.data_versions.object_store import SETTING
+from training.data_versions.store_address import SETTING
 
 
 def run_pm25(*arguments: str) -> tuple[int, str, str]:

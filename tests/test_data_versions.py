@@ -15,7 +15,8 @@ from tests.data_stores import *  # noqa: F403
 from tests.data_stores import CARD, cells, manager_of, objects_at, overwrite, write_set
 from training.data_versions.manager import VisionDatasetManager
 from training.data_versions.manifest import DatasetVersion
-from training.data_versions.object_store import object_key, store_at
+from training.data_versions.object_store import object_key
+from training.data_versions.store_address import store_at
 from training.dataset import dataset_hash, read_dataset
 from training.datasets_db import DatasetsDatabase
 

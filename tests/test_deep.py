@@ -1,4 +1,4 @@
-"""The deep features: weights to be trusted, a map that mirrors, depths that rise with haze."""
+"""The deep features: within their ranges, mirrored alike, depths that rise with haze."""
 
 from __future__ import annotations
 
@@ -7,34 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
-from safetensors.torch import save
 
-from features.deep import (
-    FAMILY,
-    LARGEST_CODE,
-    LARGEST_EXACT,
-    PICTURE_HEIGHT,
-    PICTURE_WIDTH,
-    STRIDES,
-    WEIGHTS,
-    DeepFeatureExtractor,
-    log_optical_depth,
-    network_picture,
-    weights_digest,
-)
-from features.errors import ArtifactError
+from features.deep import FAMILY, DeepFeatureExtractor
+from features.haze_network import WEIGHTS, HazeNetwork, network_picture, weights_digest
 from features.light import light_of
 from features.schema import feature_set_hash
 from features.sky import FAR, NEAR, SKY, picture_geometry
 from tests.added_haze import exposed, hazy_series, mirrored
-from training import deep_network
-from training.deep_network import TransmissionNetwork, fit, train_deep
-from training.haze_teacher import hazy_pictures, render_scenes
 from training.renderer import draw_moment, draw_place, render
 from training.scenery import PLACE_KINDS
 
@@ -61,11 +42,6 @@ def scenes() -> list[NDArray[np.uint8]]:
 def features_of(extractor: DeepFeatureExtractor, picture: NDArray[np.uint8]) -> dict[str, float]:
     light = light_of(picture)
     return extractor.extract(light, picture_geometry(light))
-
-
-def random_picture(seed: int) -> NDArray[np.uint8]:
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, (PICTURE_HEIGHT, PICTURE_WIDTH, 3), dtype=np.uint8)
 
 
 def with_one_value(folder: Path, depth: float, logit: float) -> Path:
@@ -98,41 +74,6 @@ def test_every_value_is_finite_or_unknown_and_within_its_range(
             assert isinstance(value, float)
             assert np.isnan(value) or feature.range[0] <= value <= feature.range[1]
     assert np.isfinite(list(features_of(extractor, scenes[0]).values())).all()
-
-
-@given(st.integers(0, 10**6))
-def test_a_mirrored_picture_gives_the_mirrored_map_to_the_last_bit(seed: int) -> None:
-    picture = random_picture(seed)
-    seen, turned = (
-        DeepFeatureExtractor().map(picture),
-        DeepFeatureExtractor().map(mirrored(picture)),
-    )
-    np.testing.assert_array_equal(seen.log_optical_depth, turned.log_optical_depth[:, ::-1])
-    np.testing.assert_allclose(seen.ground, turned.ground[:, ::-1], atol=1e-6)
-
-
-@settings(max_examples=5)
-@given(st.integers(0, 10**6))
-def test_the_map_is_the_one_of_whole_numbers(seed: int) -> None:
-    """int64 has no rounding that could differ between processors; float32 must agree with it."""
-    picture = random_picture(seed)
-    tensors = load_file(WEIGHTS)
-    x = picture.transpose(2, 0, 1).astype(np.int64)
-    for number, stride in enumerate((*STRIDES, 1)):
-        weight = tensors[f"{number}.weight"].astype(np.int64)
-        side = weight.shape[-1]
-        x = np.pad(x, ((0, 0), *[(int(side > 1),) * 2] * 2))
-        windows = np.lib.stride_tricks.sliding_window_view(x, (side, side), axis=(1, 2))
-        windows = windows[:, ::stride, ::stride]
-        sums = np.einsum("chwij,ocij->ohw", windows, weight, optimize=True)
-        sums += tensors[f"{number}.bias"][:, None, None]
-        assert np.abs(sums).max() < LARGEST_EXACT
-        scaled = sums.astype(np.float32) * tensors[f"{number}.scale"][:, None, None]
-        x = np.clip(np.rint(scaled), 0, LARGEST_CODE).astype(np.int64)
-    depth, logit = scaled
-    seen = DeepFeatureExtractor().map(picture)
-    np.testing.assert_array_equal(seen.log_optical_depth, np.clip(depth, *FAMILY.features[0].range))
-    np.testing.assert_allclose(seen.ground, 1 / (1 + np.exp(-logit.astype(np.float64))), atol=1e-6)
 
 
 def test_a_mirrored_photo_has_the_same_features(
@@ -188,7 +129,7 @@ def test_where_no_ground_lies_under_the_skyline_the_rest_of_the_map_holds_it(
         bands=np.full_like(geometry.bands, SKY),
     )
     value = extractor.extract(light, bare)[DISTANCE]
-    seen = extractor.map(network_picture(light))
+    seen = HazeNetwork().map(network_picture(light))
     weight = seen.ground.astype(np.float64) ** 3 * np.exp(-np.arange(14)[:, None] / 4)
     anywhere = (weight * seen.log_optical_depth).sum() / weight.sum()
     held = min(anywhere, seen.log_optical_depth[6:10].mean()) - 0.6
@@ -202,7 +143,7 @@ def test_the_distance_is_the_upper_ground_under_the_skyline(
     for scene in scenes[:6]:
         light = light_of(scene)
         geometry = picture_geometry(light)
-        seen = extractor.map(network_picture(light))
+        seen = HazeNetwork().map(network_picture(light))
         rows, columns = seen.ground.shape
         height, width = geometry.bands.shape
         assert width % columns == 0
@@ -252,80 +193,3 @@ def test_what_is_no_ground_has_no_optical_depth(
     assert {name for name, value in values.items() if not np.isnan(value)} == {
         "deep_log_optical_depth_belt"  # fixed rows, whatever they show
     }
-
-
-@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0))
-def test_less_transmission_is_never_less_optical_depth(one: float, other: float) -> None:
-    low, high = sorted((one, other))
-    assert log_optical_depth(np.float64(low)) >= log_optical_depth(np.float64(high))
-    assert float(log_optical_depth(np.float64(1.0))) == pytest.approx(np.log(0.1))
-
-
-@pytest.mark.parametrize(
-    "damage", ["missing", "empty", "truncated", "pickle", "renamed", "shape", "too large"]
-)
-def test_damaged_weights_are_refused_with_a_reason(tmp_path: Path, damage: str) -> None:
-    path = tmp_path / "deep.safetensors"
-    content = WEIGHTS.read_bytes()
-    tensors = load_file(WEIGHTS)
-    if damage == "empty":
-        path.write_bytes(b"")
-    elif damage == "truncated":
-        path.write_bytes(content[:-100])
-    elif damage == "pickle":
-        torch.save(tensors, path)
-    elif damage == "renamed":
-        save_file({f"layer.{name}": tensor for name, tensor in tensors.items()}, path)
-    elif damage == "shape":
-        save_file({**tensors, "2.weight": tensors["2.weight"][:, :-1].copy()}, path)
-    elif damage == "too large":
-        save_file({**tensors, "2.weight": np.full_like(tensors["2.weight"], 2**15 - 1)}, path)
-    with pytest.raises(ArtifactError) as refused:
-        DeepFeatureExtractor(path)
-    assert refused.value.code == "deep_weights_unreadable"
-
-
-@pytest.mark.usefixtures("small_steps")
-def test_the_written_network_is_the_trained_one(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    pool, rng = render_scenes(4, seed=1), np.random.default_rng(0)
-    network = TransmissionNetwork()
-    for _ in fit(network, pool, 10, rng):
-        pass
-    pictures = hazy_pictures(pool, rng, 10).pictures
-    codes = torch.from_numpy(pictures).permute(0, 3, 1, 2).float()
-    path = tmp_path / "deep.safetensors"
-    path.write_bytes(save(network.in_whole_numbers(codes)))
-    extractor = DeepFeatureExtractor(path)
-    with torch.inference_mode():
-        output = network(codes)
-    seen = [extractor.map(picture) for picture in pictures]
-    depth = np.stack([one.log_optical_depth for one in seen])
-    low, high = FAMILY.features[0].range
-    assert np.abs(depth - output[:, 0].clamp(low, high).numpy()).mean() < 0.02
-    ground = np.stack([one.ground for one in seen])
-    assert np.abs(ground - output[:, 1].sigmoid().numpy()).mean() < 0.02
-
-
-@pytest.fixture
-def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fitting in steps of twelve pictures."""
-    monkeypatch.setattr(deep_network, "SCENES_A_STEP", 4)
-
-
-@pytest.mark.usefixtures("small_steps")
-def test_fitting_lessens_the_error() -> None:
-    torch.manual_seed(0)
-    progress = list(
-        fit(TransmissionNetwork(), render_scenes(4, seed=1), 40, np.random.default_rng(0))
-    )
-    assert progress[-1].step == progress[-1].steps == 40
-    assert progress[-1].loss < 0.9 * progress[0].loss
-
-
-@pytest.mark.usefixtures("small_steps")
-def test_the_same_seed_writes_the_same_bytes(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        train_deep(tmp_path / name, places=2, steps=2, seed=3)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
-    assert DeepFeatureExtractor(tmp_path / "one").names == FAMILY.names

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.deep import CELL, PICTURE_HEIGHT, PICTURE_WIDTH, log_optical_depth
+from features.haze_network import CELL, PICTURE_HEIGHT, PICTURE_WIDTH, log_optical_depth
 from training import haze_teacher
 from training.haze_teacher import (
     MOMENTS,

@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import nn
 from torch.nn import functional
 
-from features.deep import LARGEST_CODE, LARGEST_EXACT, LARGEST_PIXEL, STRIDES, WEIGHTS
+from features.haze_network import LARGEST_CODE, LARGEST_EXACT, LARGEST_PIXEL, STRIDES, WEIGHTS
 from training.haze_teacher import HazyPictures, ScenePool, hazy_pictures, render_scenes
 
 CHANNELS = (16, 24, 48, 48, 48)
@@ -74,7 +74,7 @@ class TransmissionNetwork(nn.Module):
         return result
 
     def in_whole_numbers(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
-        """This network as `features.deep` runs it: weights, biases and activations whole numbers.
+        """This network as `HazeNetwork` runs it: weights, biases and activations whole numbers.
 
         Batch norms go into weights and biases. The codes of a channel end at the level that all
         but HIGHEST_CUT of its values stay under, for the given pictures (n, 3, 112, 160); weights

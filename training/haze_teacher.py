@@ -21,7 +21,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from features.deep import CELL, PICTURE_HEIGHT, PICTURE_WIDTH, log_optical_depth
+from features.haze_network import CELL, PICTURE_HEIGHT, PICTURE_WIDTH, log_optical_depth
 from features.light import SRGB_TO_LINEAR, srgb_of
 from training.atmosphere import WAVELENGTH_NM
 from training.camera_response import LUMINANCE, METER_TARGET, MIDDLE_GREY

@@ -9,15 +9,11 @@ manifest is: whatever was stopped before leaves objects that the next try finds,
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from features.errors import DataStoreError
-
-SETTING = "PM25_DATASETS"  # the environment variable that names the store
-DEFAULT = "datasets"  # a folder, where nothing else is said
 
 
 class Stored(NamedTuple):
@@ -59,32 +55,6 @@ class ObjectStore(Protocol):
 def object_key(sha256: str) -> str:
     """Where the bytes of that hash lie."""
     return f"objects/{sha256[:2]}/{sha256}"
-
-
-def store_at(address: str | None = None) -> ObjectStore:
-    """The store at `s3://bucket/prefix` or in a folder; by default where PM25_DATASETS says.
-
-    Endpoint, region and keys of S3 are boto3's own settings (AWS_ENDPOINT_URL and the like).
-    """
-    address = address or os.environ.get(SETTING, "").strip() or DEFAULT
-    if address.startswith("s3://"):
-        bucket, _, prefix = address.removeprefix("s3://").partition("/")
-        if not bucket:
-            raise DataStoreError(
-                "invalid_store", f"{address!r} names no bucket.", "Write s3://bucket/prefix."
-            )
-        from training.data_versions.s3_store import S3Store
-
-        return S3Store(bucket, prefix.strip("/"))
-    if "://" in address:
-        raise DataStoreError(
-            "invalid_store",
-            f"{address!r} is no place that data sets can be stored in.",
-            f"Set {SETTING} to s3://bucket/prefix or to a folder.",
-        )
-    from training.data_versions.local_store import LocalStore
-
-    return LocalStore(Path(address))
 
 
 def file_changed(path: Path) -> DataStoreError:
