@@ -47,6 +47,7 @@ PRODUCTION = ROOT / "infra" / "torchserve" / "production.properties"
 LOG_CONFIG = ROOT / "infra" / "torchserve" / "log4j2.xml"
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes, macOS's 104
 _DEATH = "Backend worker process died"
+_KEYS_PATIENCE = 5.0  # [s]
 
 
 @dataclass(frozen=True)
@@ -83,12 +84,27 @@ class Server:
         return self.folder / "key_file.json"
 
     def key(self, kind: str) -> str | None:
-        """The `management` or `inference` token; None where the server asks for none."""
-        try:
-            keys = json.loads(self.key_file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return None
-        return str(keys[kind]["key"])
+        """The `management` or `inference` token; None where the server asks for none.
+
+        TorchServe writes the file in its place, and again when keys are renewed: what is read in
+        between is no JSON, and is read once more. Raises ServerError keys_unreadable when it stays
+        so for `_KEYS_PATIENCE` [s].
+        """
+        deadline = time.monotonic() + _KEYS_PATIENCE
+        while True:
+            try:
+                keys = json.loads(self.key_file.read_text(encoding="utf-8"))
+                return str(keys[kind]["key"])
+            except FileNotFoundError:
+                return None
+            except (ValueError, KeyError, TypeError) as error:
+                if time.monotonic() > deadline:
+                    raise ServerError(
+                        "keys_unreadable",
+                        f"{self.key_file} does not hold the keys of a TorchServe.",
+                        "Start the server anew: it writes them when it starts.",
+                    ) from error
+            time.sleep(0.02)
 
 
 def server_folder(port: int) -> Path:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import socket
+import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -65,6 +68,39 @@ def test_a_port_that_leaves_no_room_is_refused(archive: Path, port: int) -> None
     with pytest.raises(ServerError) as caught:
         torchserve.start(archive, port)
     assert caught.value.code == "port_out_of_range"
+
+
+def test_keys_that_are_being_written_are_read_once_they_are_whole(tmp_path: Path) -> None:
+    """TorchServe writes the file in its place; a reader may come at any moment."""
+    server = Server(8080, tmp_path, 1)
+    assert server.key("inference") is None
+    whole = json.dumps({"inference": {"key": "of this run"}})
+    server.key_file.touch()
+
+    def write() -> None:
+        for end in (0, 1, len(whole) // 2, len(whole) - 1, len(whole)):
+            time.sleep(0.05)
+            server.key_file.write_text(whole[:end])
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert server.key("inference") == "of this run"
+    finally:
+        writer.join()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"inference": 1}'])
+def test_keys_that_never_come_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    monkeypatch.setattr(torchserve, "_KEYS_PATIENCE", 0.1)
+    server = Server(8080, tmp_path, 1)
+    server.key_file.write_text(content)
+    with pytest.raises(ServerError) as caught:
+        server.key("inference")
+    assert caught.value.code == "keys_unreadable"
+    assert str(server.key_file) in caught.value.detail
 
 
 def settings(path: Path) -> dict[str, str]:
