@@ -15,7 +15,8 @@ from tests.test_extraction import photos
 from training.dataset import LabelledPhoto
 from training.extraction import extract_features, made_by, photo_key
 from training.feature_parity import Difference, Parity, feature_parity
-from training.feature_store import FeatureStore, Reading, Refusal
+from training.feature_store import FeatureStore
+from training.photo_reading import Reading, Refusal
 
 
 @pytest.fixture

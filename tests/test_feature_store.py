@@ -17,14 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from training import feature_store
-from training.feature_store import (
-    FeatureStore,
-    FeatureStoreError,
-    PhotoKey,
-    Provenance,
-    Reading,
-    Refusal,
-)
+from training.feature_store import FeatureStore, FeatureStoreError
+from training.photo_reading import PhotoKey, Provenance, Reading, Refusal
 
 REPOSITORY = Path(__file__).parents[1]
 FEATURE_TABLES = {
@@ -171,7 +165,8 @@ WRITER = """
 import sys
 from pathlib import Path
 import numpy as np
-from training.feature_store import FeatureStore, PhotoKey, Provenance, Reading
+from training.feature_store import FeatureStore
+from training.photo_reading import PhotoKey, Provenance, Reading
 first, count = int(sys.argv[2]), int(sys.argv[3])
 with FeatureStore(Path(sys.argv[1])) as store:
     for n in range(first, first + count):

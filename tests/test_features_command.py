@@ -15,7 +15,8 @@ from tests.test_cli import Pm25
 from tests.test_cli import pm25 as pm25
 from training.dataset import DataSet, LabelledPhoto, read_dataset
 from training.extraction import made_by, photo_key
-from training.feature_store import FeatureStore, Reading
+from training.feature_store import FeatureStore
+from training.photo_reading import Reading
 from training.run import STORE
 
 

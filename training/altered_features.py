@@ -32,7 +32,8 @@ from training.extraction import (
     on_one_thread,
     values_of,
 )
-from training.feature_store import FeatureStore, PhotoKey, Provenance, Reading
+from training.feature_store import FeatureStore
+from training.photo_reading import PhotoKey, Provenance, Reading
 from training.progress import progress_bar
 from training.reading_conditions import picture_conditions
 from training.workers import LocalProcesses, Workers

@@ -35,15 +35,8 @@ from features.quality import ImageQualityValidator
 from features.schema import FeatureFamily
 from features.sky import PictureGeometry, picture_geometry
 from training.dataset import LabelledPhoto
-from training.feature_store import (
-    KEYS_PER_QUERY,
-    Carried,
-    FeatureStore,
-    PhotoKey,
-    Provenance,
-    Reading,
-    Refusal,
-)
+from training.feature_store import KEYS_PER_QUERY, FeatureStore
+from training.photo_reading import Carried, PhotoKey, Provenance, Reading, Refusal
 from training.progress import progress_bar
 from training.reading_conditions import reading_conditions
 from training.workers import LocalProcesses, WorkerError, Workers

@@ -21,7 +21,8 @@ from training.extraction import (
     photo_key,
     read_photo,
 )
-from training.feature_store import FeatureStore, Reading
+from training.feature_store import FeatureStore
+from training.photo_reading import Reading
 from training.progress import progress_bar
 
 # As golden vectors: another processor passes, another code does not.
