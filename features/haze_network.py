@@ -99,16 +99,20 @@ class _Layer:
     ) -> _Layer:
         """Layer `number` of a file, for `size` rows and columns of what it is given.
 
-        Raises ValueError when its sums could leave exactness.
+        Raises ValueError when its sums could leave exactness, or its windows the border of zeros,
+        which all layers but the last are given.
         """
         weight, bias, scale = (tensors[f"{number}.{part}"] for part in ("weight", "bias", "scale"))
         highest = LARGEST_PIXEL if number == 0 else LARGEST_CODE
         largest = np.abs(weight.astype(np.int64)).sum(axis=(1, 2, 3)) * highest
         if (largest + np.abs(bias.astype(np.int64)) >= LARGEST_EXACT).any():
             raise ValueError(f"layer {number} can exceed {LARGEST_EXACT}")
-        n_out, _, kernel, _ = weight.shape
+        n_out, _, kernel, across = weight.shape
+        last = number == len(STRIDES)
+        if kernel != across or (kernel == 1) != last or kernel > min(size):
+            raise ValueError(f"layer {number} has kernels of {kernel} × {across}")
         stride = (*STRIDES, 1)[number]
-        rows, columns = ((side + 2 * (kernel > 1) - kernel) // stride + 1 for side in size)
+        rows, columns = ((side + 2 * (not last) - kernel) // stride + 1 for side in size)
         return cls(
             np.ascontiguousarray(weight.transpose(2, 3, 1, 0).reshape(-1, n_out), np.float32),
             np.tile(bias.astype(np.float32), columns),

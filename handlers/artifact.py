@@ -6,7 +6,8 @@
         pipeline.json          impute → standardise → select
         xgboost.ubj  lightgbm.txt  mlp.safetensors  stack.json      PM25EnsembleModel
         bayesian.safetensors   BayesianNeuralNetwork
-        conformal.json         scores that turn a spread into an interval
+        conformal.json         scores that turn a spread into an interval; of photos that come
+                               without weather, conformal_without_weather.json where there is one
     cameras.json           references of the cameras known at training
     statistics.json        quantiles of features and labels, baselines
     schema.json            every feature: name, unit, meaning, expected sign, reference

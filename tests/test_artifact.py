@@ -13,6 +13,7 @@ import pytest
 from features.errors import ArtifactError
 from features.extractor import ScientificFeatureExtractor
 from handlers.artifact import FORMAT_VERSION, MANIFEST, Manifest, sums, verify, write_manifest
+from handlers.expert import WITHOUT_WEATHER
 from handlers.predictor import Predictor
 from training.dataset import DataSet, dataset_hash
 from training.table import TrainingTable
@@ -50,6 +51,7 @@ def test_it_holds_what_it_says_and_nothing_else(fitted_artifact: Path) -> None:
     places = ["new_place", "fixed_view"]
     places += ["fixed_view_night"] if (fitted_artifact / "fixed_view_night").is_dir() else []
     models = {f"{place}/{name}" for place in places for name in MODELS}
+    models.add(f"fixed_view/{WITHOUT_WEATHER}")  # one of two fixed cameras knows its weather
     assert held == models | {
         *("cameras.json", "domain.json", "statistics.json", "schema.json", "training_photos.txt"),
         *("scores.json", "model_card.md", "golden/vectors.json"),

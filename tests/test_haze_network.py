@@ -77,7 +77,7 @@ def test_less_transmission_is_never_less_optical_depth(one: float, other: float)
 
 
 @pytest.mark.parametrize(
-    "damage", ["missing", "empty", "truncated", "pickle", "renamed", "shape", "too large"]
+    "damage", ["missing", "empty", "truncated", "pickle", "renamed", "shape", "kernel", "too large"]
 )
 def test_damaged_weights_are_refused_with_a_reason(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "deep.safetensors"
@@ -93,6 +93,8 @@ def test_damaged_weights_are_refused_with_a_reason(tmp_path: Path, damage: str) 
         save_file({f"layer.{name}": tensor for name, tensor in tensors.items()}, path)
     elif damage == "shape":
         save_file({**tensors, "2.weight": tensors["2.weight"][:, :-1].copy()}, path)
+    elif damage == "kernel":  # it would read what lies beyond the picture
+        save_file({**tensors, "5.weight": np.ones((2, 48, 3, 3), np.int16)}, path)
     elif damage == "too large":
         save_file({**tensors, "2.weight": np.full_like(tensors["2.weight"], 2**15 - 1)}, path)
     with pytest.raises(ArtifactError) as refused:
