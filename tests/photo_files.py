@@ -13,11 +13,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from features.errors import PhotoError
-from features.photo import (
-    Photo,
-    decode_photo,
-    photo_from_pixels,
-)
+from features.photo import Photo, decode_photo, photo_from_pixels
+
+# What a camera that is held so does to its picture, by EXIF's number for it.
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
 
 
 def scene(width: int = 800, height: int = 600, seed: int = 0) -> NDArray[np.uint8]:

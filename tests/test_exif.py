@@ -12,16 +12,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from features.photo import (
-    decode_photo,
-)
-from tests.photo_files import (
-    JPEG,
-    TRUTH,
-    difference,
-    encoded,
-    scene,
-)
+from features.photo import decode_photo
+from tests.photo_files import JPEG, ORIENTATIONS, TRUTH, difference, encoded, scene
 
 
 class TestExif:
@@ -38,17 +30,8 @@ class TestExif:
     @pytest.mark.parametrize("orientation", range(1, 9))
     def test_every_orientation_is_undone(self, orientation: int, kind: str) -> None:
         """As a camera does it: the sensor's picture is turned, and a tag says how."""
-        inverse = {
-            2: Image.Transpose.FLIP_LEFT_RIGHT,
-            3: Image.Transpose.ROTATE_180,
-            4: Image.Transpose.FLIP_TOP_BOTTOM,
-            5: Image.Transpose.TRANSPOSE,
-            6: Image.Transpose.ROTATE_90,
-            7: Image.Transpose.TRANSVERSE,
-            8: Image.Transpose.ROTATE_270,
-        }
         upright = Image.fromarray(scene())
-        stored = upright.transpose(inverse[orientation]) if orientation > 1 else upright
+        stored = upright.transpose(ORIENTATIONS[orientation]) if orientation > 1 else upright
         self.exif[0x0112] = orientation
         photo = decode_photo(self.tagged(kind, np.asarray(stored)))
         assert photo.pixels.shape == (480, 640, 3)

@@ -13,19 +13,11 @@ from PIL import Image
 
 from features.errors import PhotoError
 from handlers.predictor import Predictor
+from tests.photo_files import ORIENTATIONS
 from tests.serving import METADATA, scene
 
 PICTURE = scene(40.0)
 Pixels = NDArray[np.uint8]
-ORIENTATIONS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
 
 
 def saved(picture: Pixels | Image.Image, kind: str, **options: Any) -> bytes:

@@ -109,7 +109,7 @@ class RunningArchive:
         try:
             with zipfile.ZipFile(self.archive) as packed:
                 packed.extractall(self._folder.name)
-        # Encrypted entries raise RuntimeError, foreign compressions NotImplementedError.
+        # RuntimeError: an entry is encrypted, or compressed in a way that zipfile does not know.
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
             raise ArtifactError(
                 "broken_archive", f"{self.archive} is no whole archive: {error}.", fix

@@ -139,13 +139,7 @@ def fit_conformal_by_weather(
 
     def table(chosen: BoolArray) -> ConformalTable:
         return fit_conformal(
-            y[chosen],
-            mu[chosen],
-            sigma[chosen],
-            sessions[chosen],
-            w[chosen],
-            sites=None if sites is None else sites[chosen],
-            trust=trust[chosen],
+            y[chosen], mu[chosen], sigma[chosen], sessions[chosen], w[chosen], trust=trust[chosen]
         )
 
     parts = with_weather, ~with_weather
@@ -153,7 +147,7 @@ def fit_conformal_by_weather(
         len(np.unique(sessions[part])) >= LEAST_SESSIONS_BY_WEATHER for part in parts
     ):
         return table(parts[0]), table(parts[1])
-    return table(np.ones(len(y), dtype=np.bool_)), None
+    return fit_conformal(y, mu, sigma, sessions, w, sites, trust), None
 
 
 def _levels(
