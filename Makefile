@@ -148,14 +148,15 @@ $(VENV)/.made/serving: requirements.lock pyproject.toml | $(VENV)/.made/venv
 	@echo "Installing the serving set into $(VENV): minutes on a slow line, torch is the large part."
 	@$(install) hatchling editables
 	@$(install) --no-build-isolation --editable .
-	@$(compiling) -c 'import handlers.serving_set as s; s.leave_out_training_libraries(); \
-	import lightgbm, safetensors.torch, xgboost, PIL.Image, cv2, ts.model_service_worker' || { \
-	echo "The serving set cannot be loaded. If libgomp.so.1 is missing: apt-get install libgomp1 \
-	(Debian), brew install libomp (macOS)." >&2; exit 1; }
+	@$(compiling) -c 'import PIL.Image, cv2, safetensors.numpy, safetensors.torch, \
+	ts.model_service_worker'
 	@touch $@
 
 $(VENV)/.made/train: $(VENV)/.made/serving
 	@$(install) --no-build-isolation --editable ".[train]"
+	@$(compiling) -c 'import lightgbm, xgboost' || { \
+	echo "The training set cannot be loaded. If libgomp.so.1 is missing: apt-get install libgomp1 \
+	(Debian), brew install libomp (macOS)." >&2; exit 1; }
 	@touch $@
 
 $(VENV)/.made/dev: $(VENV)/.made/train

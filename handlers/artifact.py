@@ -4,7 +4,8 @@
                            file, and of all this
     new_place/, fixed_view/  a set of models each (fixed_view only where a camera is known):
         pipeline.json          impute → standardise → select
-        xgboost.ubj  lightgbm.txt  mlp.safetensors  stack.json      PM25EnsembleModel
+        xgboost.safetensors  lightgbm.safetensors  mlp.safetensors  physics.json  stack.json
+                               PM25EnsembleModel
         bayesian.safetensors   BayesianNeuralNetwork
         conformal.json         scores that turn a spread into an interval; of photos that come
                                without weather, conformal_without_weather.json where there is one
@@ -15,7 +16,7 @@
     scores.json  model_card.md
     golden/                rendered photos with the features and estimates they must give
 
-Nothing in it can execute: JSON, text, UBJ and safetensors only.
+Nothing in it can execute: JSON, text, pictures and safetensors only.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from pathlib import Path
 
 from features.errors import ArtifactError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 
 
@@ -65,6 +66,16 @@ def _sum(content: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def check_format(its_format: object) -> None:
+    """Raise ArtifactError other_format unless this code reads artefacts of that format."""
+    if its_format != FORMAT_VERSION:
+        raise ArtifactError(
+            "other_format",
+            f"The artefact has format {its_format}, this code reads {FORMAT_VERSION}.",
+            "Run the archive with the code inside it, or train again.",
+        )
+
+
 def verify(folder: Path, feature_set: str) -> Manifest:
     """Read the manifest and hold every file against it, before any of them is used.
 
@@ -78,12 +89,7 @@ def verify(folder: Path, feature_set: str) -> Manifest:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         its_sum, its_format = content.pop("sum"), content["format_version"]
-        if its_format != FORMAT_VERSION:
-            raise ArtifactError(
-                "other_format",
-                f"The artefact has format {its_format}, this code reads {FORMAT_VERSION}.",
-                "Run the archive with the code inside it.",
-            )
+        check_format(its_format)
         if its_sum != _sum(content):
             raise ValueError("it was changed after it was written")
         manifest = Manifest(**content)

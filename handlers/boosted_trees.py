@@ -1,34 +1,48 @@
 """Boosted regression trees that are descended together, one level of all of them at a time.
 
-XGBoost and LightGBM set up a batch before they look at a row, which for one row takes many times as
-long as the trees do. Here the nodes of all trees lie in one table: a level of all is one step.
+    estimate = base + Σ_t the leaf that tree t leads the row to
+
+The nodes of all trees lie in one table: a level of all is one step, where the libraries that fit
+trees set up a batch before they look at a row, which for one row takes many times as long as the
+trees do. They are fitted in `training/learners.py`; the pass here needs numpy alone.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
-import lightgbm
 import numpy as np
-import xgboost
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from features.errors import ArtifactError
+
+__all__ = ["MAX_DEPTH", "BoostedTrees"]
+
+MAX_DEPTH = 30  # no tree of ours is a third as deep
+
+_PRECISIONS = (np.float32, np.float64)
+_INDEX = np.int32  # of what a file counts in
 
 
 @dataclass(frozen=True, eq=False)
 class BoostedTrees:
-    """Nodes (m,) of all trees end to end; a leaf is its own child.
+    """Nodes (m,) of all trees in one table, each behind its parent; a leaf is its own child.
 
     roots       (t,) first node of each tree
-    columns     (m,) column that a node asks for
-    thresholds  (m,) a value below goes to the first child, any other to the second
+    columns     (m,) column that a node asks for; 0 for leaves
+    thresholds  (m,) a value below goes to the first child, any other to the second; float32 or
+                float64, the precision of the values that are compared
     children    (2 m,) first and second child of each node
     leaves      (m,) what a leaf adds, 0 for other nodes
-    depth       levels below the roots
     base        what is added to
-    precision   of the values that are compared
+
+    Raises ValueError unless every node is the root or the child of just one tree, no tree is deeper
+    than MAX_DEPTH, and all numbers and their sums are finite.
     """
 
     roots: NDArray[np.intp]
@@ -36,59 +50,62 @@ class BoostedTrees:
     thresholds: NDArray[np.floating[Any]]
     children: NDArray[np.intp]
     leaves: NDArray[np.float64]
-    depth: int
     base: float
-    precision: type[np.floating[Any]]
 
-    @classmethod
-    def of_xgboost(cls, booster: xgboost.Booster) -> BoostedTrees:
-        """The trees of a regressor of one output with numeric splits."""
-        learner = json.loads(booster.save_raw("json"))["learner"]
-        trees = learner["gradient_booster"]["model"]["trees"]
-        base = float(learner["learner_model_param"]["base_score"].strip("[]"))
-        return cls._joined(trees, base, np.float32)
+    def __post_init__(self) -> None:
+        m = len(self.columns)
+        shapes = (self.thresholds.shape, self.leaves.shape, self.children.shape)
+        if self.columns.shape != (m,) or shapes != ((m,), (m,), (2 * m,)):
+            raise ValueError("parts of the table differ in length")
+        if self.roots.ndim != 1 or not self.roots.size:
+            raise ValueError("there is no tree")
+        if self.thresholds.dtype not in _PRECISIONS:
+            raise ValueError(f"thresholds of type {self.thresholds.dtype}")
+        self._check_forest()
+        if self.columns.min() < 0:
+            raise ValueError("a node asks for a column below 0")
+        with np.errstate(all="ignore"):
+            largest = np.abs(self.leaves).sum() + abs(self.base)
+        if not (np.isfinite(largest) and np.isfinite(self.thresholds).all()):
+            raise ValueError("numbers that are not finite")
+        if self.depth > MAX_DEPTH:
+            raise ValueError(f"a tree is deeper than {MAX_DEPTH} levels")
 
-    @classmethod
-    def of_lightgbm(cls, booster: lightgbm.Booster) -> BoostedTrees:
-        """The trees of a regressor with numeric splits; base and shrinkage are in its leaves."""
-        trees = [_as_table(tree["tree_structure"]) for tree in booster.dump_model()["tree_info"]]
-        return cls._joined(trees, 0.0, np.float64)
-
-    @classmethod
-    def _joined(
-        cls, trees: list[dict[str, list[float]]], base: float, precision: type[np.floating[Any]]
-    ) -> BoostedTrees:
-        """Trees as XGBoost writes them: a table of nodes each, the root first, no child being −1,
-        and in `split_conditions` the threshold of a split or the value of a leaf.
+    def _check_forest(self) -> None:
+        """A child stands behind its parent, so no way leads back; each has one parent, so that
+        the levels below the roots meet every node once.
         """
-        sizes = np.array([len(tree["split_indices"]) for tree in trees], dtype=np.intp)
-        roots, node = np.cumsum(sizes) - sizes, np.arange(sizes.sum(), dtype=np.intp)
+        m = len(self.columns)
+        node, pairs = np.arange(m)[:, None], self.children.reshape(m, 2)
+        inner = (pairs != node).any(axis=1)
+        begun = np.concatenate([self.roots, pairs[inner].ravel()])
+        if begun.min() < 0 or begun.max() >= m:
+            raise ValueError("a node outside the table")
+        if (pairs[inner] <= node[inner]).any():
+            raise ValueError("a child before its parent")
+        if (np.bincount(begun, minlength=m) != 1).any():
+            raise ValueError("a node of no tree, or of several places in them")
 
-        def joined(field: str) -> NDArray[np.float64]:
-            return np.concatenate([np.asarray(tree[field], dtype=np.float64) for tree in trees])
+    @cached_property
+    def depth(self) -> int:
+        """Levels below the roots until every node is a leaf, counted no further than needed to
+        know that they are more than MAX_DEPTH.
+        """
+        depth, level, pairs = 0, self.roots, self.children.reshape(-1, 2)
+        while depth <= MAX_DEPTH:
+            level = level[pairs[level, 0] != level]
+            if not level.size:
+                break
+            depth, level = depth + 1, pairs[level].ravel()
+        return depth
 
-        first, second = (
-            joined(field).astype(np.intp) for field in ("left_children", "right_children")
-        )
-        is_leaf, offset = first < 0, np.repeat(roots, sizes)
-        children = np.stack([np.where(is_leaf, node, child + offset) for child in (first, second)])
-        conditions = joined("split_conditions")
-        return cls(
-            roots=roots,
-            columns=joined("split_indices").astype(np.intp),
-            thresholds=conditions.astype(precision),
-            children=children.T.ravel(),
-            leaves=np.where(is_leaf, conditions, 0.0),
-            depth=_depth(children, roots),
-            base=base,
-            precision=precision,
-        )
+    @property
+    def precision(self) -> type[np.floating[Any]]:
+        """The type in which values and thresholds are compared."""
+        return self.thresholds.dtype.type
 
     def predict(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Estimates (n,) of rows X (n, k) without nan, the same for a row alone and in a batch.
-
-        Those of the booster but for rounding: XGBoost adds the leaves in float32.
-        """
+        """Estimates (n,) of rows X (n, k) without nan, the same for a row alone and in a batch."""
         estimates = np.empty(len(X))
         for k, row in enumerate(X.astype(self.precision)):
             node = self.roots
@@ -98,28 +115,48 @@ class BoostedTrees:
             estimates[k] = self.base + self.leaves.take(node).sum()
         return estimates
 
+    def save(self, path: Path) -> None:
+        """Write safetensors, one tensor a field; same trees, same bytes."""
+        tensors = {
+            "roots": self.roots.astype(_INDEX),
+            "columns": self.columns.astype(_INDEX),
+            "thresholds": np.ascontiguousarray(self.thresholds),
+            "children": self.children.astype(_INDEX),
+            "leaves": np.ascontiguousarray(self.leaves),
+            "base": np.array(self.base),
+        }
+        save_file(tensors, path)
 
-def _as_table(root: Mapping[str, Any]) -> dict[str, list[float]]:
-    """A tree of LightGBM's, whose nodes hold one another, as XGBoost writes its own."""
-    fields = ("left_children", "right_children", "split_indices", "split_conditions")
-    table: dict[str, list[float]] = {field: [] for field in fields}
-    nodes = [root]
-    for node in nodes:  # grows while it is read
-        if "leaf_value" in node:
-            cells = (-1.0, -1.0, 0.0, node["leaf_value"])
-        else:
-            # LightGBM's rule is `at most`: below the next number.
-            threshold = np.nextafter(node["threshold"], np.inf)
-            cells = (len(nodes), len(nodes) + 1, node["split_feature"], threshold)
-            nodes += [node["left_child"], node["right_child"]]
-        for field, cell in zip(fields, cells, strict=True):
-            table[field].append(cell)
-    return table
+    @classmethod
+    def load(cls, path: Path, n_features: int) -> BoostedTrees:
+        """Read what `save` wrote, trees that ask for columns of rows (n, n_features).
+
+        Raises ArtifactError when the file is missing or damaged. Nothing in it is believed: trees
+        that were read descend every row to a leaf.
+        """
+        try:
+            tensors = load_file(path)
+            roots, columns, children = (
+                _typed(tensors.pop(name), _INDEX).astype(np.intp)
+                for name in ("roots", "columns", "children")
+            )
+            thresholds = tensors.pop("thresholds")
+            leaves, base = (_typed(tensors.pop(name), np.float64) for name in ("leaves", "base"))
+            if tensors:
+                raise ValueError(f"it holds {', '.join(sorted(tensors))} as well")
+            trees = cls(roots, columns, thresholds, children, leaves, base.item())
+            if columns.max() >= n_features:
+                raise ValueError(f"a node asks for a column beyond {n_features}")
+        except (OSError, KeyError, TypeError, ValueError, SafetensorError) as error:
+            raise ArtifactError(
+                "boosted_trees_unreadable",
+                f"{path.name} does not hold boosted trees: {error}.",
+                "Train again, or fetch the archive again.",
+            ) from error
+        return trees
 
 
-def _depth(children: NDArray[np.intp], roots: NDArray[np.intp]) -> int:
-    """Levels below `roots` until every node is its own child."""
-    depth, level = 0, roots
-    while (children[:, level] != level).any():
-        depth, level = depth + 1, np.unique(children[:, level])
-    return depth
+def _typed(tensor: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    if tensor.dtype != dtype:
+        raise ValueError(f"numbers of type {tensor.dtype} and not {np.dtype(dtype)}")
+    return tensor

@@ -3,8 +3,7 @@
     ln PM2.5 = intercept + Σ_j a_j · member_j,   a_j ≥ 0
 
 The coefficients come from out-of-fold predictions (`training/stacking.py`). All members work on
-standardised features and ln PM2.5 [ln ug m-3]. A process that serves keeps scikit-learn and
-pandas out by calling `handlers.serving_set.leave_out_training_libraries` before importing this.
+standardised features and ln PM2.5 [ln ug m-3].
 """
 
 from __future__ import annotations
@@ -14,10 +13,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
-import xgboost
 
 from features.errors import ArtifactError
 from handlers.boosted_trees import BoostedTrees
@@ -64,16 +61,14 @@ class PM25EnsembleModel:
 
     def __init__(
         self,
-        xgboost_booster: xgboost.Booster,
-        lightgbm_booster: lightgbm.Booster,
+        xgboost: BoostedTrees,
+        lightgbm: BoostedTrees,
         mlp: Perceptron,
         physics: PhysicsPath,
         stack: Stack,
     ) -> None:
-        self.xgboost = xgboost_booster
-        self.xgboost_trees = BoostedTrees.of_xgboost(xgboost_booster)
-        self.lightgbm = lightgbm_booster
-        self.lightgbm_trees = BoostedTrees.of_lightgbm(lightgbm_booster)
+        self.xgboost = xgboost
+        self.lightgbm = lightgbm
         self.mlp = mlp
         self.physics = physics
         self.stack = stack
@@ -82,8 +77,8 @@ class PM25EnsembleModel:
         """Estimate of each row of X (n, k), given the Bayesian network's mean (n,) of the same."""
         members = np.column_stack(
             [
-                self.xgboost_trees.predict(X),
-                self.lightgbm_trees.predict(X),
+                self.xgboost.predict(X),
+                self.lightgbm.predict(X),
                 self.mlp.predict(X),
                 bayesian_mean,
                 self.physics.predict(X),
@@ -94,7 +89,7 @@ class PM25EnsembleModel:
     @cached_property
     def _paths(self) -> tuple[LeafPaths, LeafPaths]:
         """Of both kinds of trees; made when an answer is first explained."""
-        return LeafPaths.of(self.xgboost_trees), LeafPaths.of(self.lightgbm_trees)
+        return LeafPaths.of(self.xgboost), LeafPaths.of(self.lightgbm)
 
     def contributions(self, x: FloatArray, usual: FloatArray, bayesian: FloatArray) -> FloatArray:
         """What each feature of row x (k,) adds, through each of MEMBERS, to the stack's estimate of
@@ -115,8 +110,8 @@ class PM25EnsembleModel:
     def save(self, folder: Path) -> None:
         """Write a file for each member and stack.json; same model, same bytes."""
         folder.mkdir(parents=True, exist_ok=True)
-        self.xgboost.save_model(folder / "xgboost.ubj")
-        self.lightgbm.save_model(folder / "lightgbm.txt")
+        self.xgboost.save(folder / "xgboost.safetensors")
+        self.lightgbm.save(folder / "lightgbm.safetensors")
         self.mlp.save(folder / "mlp.safetensors")
         self.physics.save(folder / "physics.json")
         stack = {
@@ -131,21 +126,16 @@ class PM25EnsembleModel:
         try:
             stack = json.loads((folder / "stack.json").read_text(encoding="utf-8"))
             coefficients = tuple(float(stack["coefficients"][name]) for name in MEMBERS)
+            physics = PhysicsPath.load(folder / "physics.json")
+            k = len(physics.weights)
             return cls(
-                xgboost.Booster({"nthread": 1}, model_file=folder / "xgboost.ubj"),
-                lightgbm.Booster(model_file=folder / "lightgbm.txt"),
+                BoostedTrees.load(folder / "xgboost.safetensors", k),
+                BoostedTrees.load(folder / "lightgbm.safetensors", k),
                 Perceptron.load(folder / "mlp.safetensors"),
-                PhysicsPath.load(folder / "physics.json"),
+                physics,
                 Stack(coefficients, float(stack["intercept"])),
             )
-        except (
-            OSError,
-            KeyError,
-            TypeError,
-            ValueError,
-            xgboost.core.XGBoostError,
-            lightgbm.basic.LightGBMError,
-        ) as error:
+        except (OSError, KeyError, TypeError, ValueError) as error:
             raise ArtifactError(
                 "ensemble_unreadable",
                 f"The folder {folder.name} does not hold a saved ensemble: {error}.",

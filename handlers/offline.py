@@ -19,17 +19,13 @@ import sys
 from pathlib import Path
 from typing import IO
 
-from handlers.serving_set import leave_out_training_libraries
+import cv2
+import torch
 
-leave_out_training_libraries()
-
-import cv2  # noqa: E402  (xgboost and lightgbm must not meet scikit-learn, see serving_set)
-import torch  # noqa: E402
-
-from features.errors import ArtifactError, PhotoError, PM25Error  # noqa: E402
-from handlers.camera import SitePrior  # noqa: E402
-from handlers.predictor import Predictor  # noqa: E402
-from handlers.problem import problem  # noqa: E402
+from features.errors import ArtifactError, PhotoError, PM25Error
+from handlers.camera import SitePrior
+from handlers.predictor import Predictor
+from handlers.problem import problem
 
 ARTIFACT = Path(__file__).resolve().parent.parent / "artifact"
 

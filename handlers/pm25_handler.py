@@ -7,24 +7,20 @@ module would make the worker crash in a loop.
 
 from __future__ import annotations
 
-from handlers.serving_set import leave_out_training_libraries
+import logging
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
 
-leave_out_training_libraries()
+import cv2
+import torch
 
-import logging  # noqa: E402  (xgboost and lightgbm must not meet scikit-learn, see serving_set)
-from collections.abc import Mapping, Sequence  # noqa: E402
-from functools import cache  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-import cv2  # noqa: E402
-import torch  # noqa: E402
-
-from features.errors import PM25Error  # noqa: E402
-from handlers.account import Account  # noqa: E402
-from handlers.metrics import METRICS, Metric  # noqa: E402
-from handlers.predictor import Predictor  # noqa: E402
-from handlers.service import description, reply  # noqa: E402
+from features.errors import PM25Error
+from handlers.account import Account
+from handlers.metrics import METRICS, Metric
+from handlers.predictor import Predictor
+from handlers.service import description, reply
 
 
 def handle(rows: Sequence[Mapping[str, Any]] | None, context: Any) -> list[bytes] | None:

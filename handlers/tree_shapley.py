@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from handlers.boosted_trees import BoostedTrees
+from handlers.boosted_trees import MAX_DEPTH, BoostedTrees
 
 FloatArray = NDArray[np.float64]
 
@@ -111,4 +111,4 @@ def _weights(most: int) -> FloatArray:
     )
 
 
-_WEIGHTS = _weights(30)  # no tree of ours is a third as deep
+_WEIGHTS = _weights(MAX_DEPTH)  # no way to a leaf holds more features

@@ -99,7 +99,7 @@ def watched(
 
     code = other_code(tmp_path_factory.mktemp("watched"), {})
     source = (code / ENTRY).read_text(encoding="utf-8")
-    first = "from handlers.serving_set import"
+    first = "import logging\n"
     assert source.count(first) == 1
     (code / ENTRY).write_text(source.replace(first, _WATCH + first) + _TELL, encoding="utf-8")
     registration.register(

@@ -30,6 +30,10 @@ METADATA = {"captured_at": "2026-03-20T10:00:00-05:00", "lat": 6.2518, "lon": -7
 JPEG = {"Content-Type": "image/jpeg"}
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+# What fits models, measures them or asks for their data, and no process that serves may load.
+TRAINING_LIBRARIES = frozenset(
+    {"boto3", "joblib", "lightgbm", "pandas", "scipy", "skimage", "sklearn", "xgboost"}
+)
 SECRET = "a-token-that-no-log-may-hold"
 
 

@@ -20,7 +20,8 @@ from training.table import TrainingTable
 
 FEATURE_SET = ScientificFeatureExtractor().feature_set
 MODELS = {
-    *("pipeline.json", "xgboost.ubj", "lightgbm.txt", "mlp.safetensors", "stack.json"),
+    *("pipeline.json", "xgboost.safetensors", "lightgbm.safetensors"),
+    *("mlp.safetensors", "stack.json"),
     *("bayesian.safetensors", "conformal.json", "physics.json", "humidity.json"),
 }
 
@@ -163,7 +164,7 @@ def test_what_is_no_manifest_is_refused(folder: Path, content: bytes) -> None:
 
 def test_nothing_is_loaded_before_the_sums_are_checked(folder: Path) -> None:
     """A damaged model gives the error of its sum, not one of the library that would read it."""
-    (folder / "new_place" / "xgboost.ubj").write_bytes(b"no model at all")
+    (folder / "new_place" / "xgboost.safetensors").write_bytes(b"no model at all")
     with pytest.raises(ArtifactError) as caught:
         Predictor.load(folder)
     assert caught.value.code == "tampered_archive"
@@ -186,6 +187,6 @@ def test_the_same_folder_has_the_same_manifest(folder: Path, fitted_artifact: Pa
 
 def test_nothing_in_it_can_execute(fitted_artifact: Path) -> None:
     suffixes = {path.suffix for path in fitted_artifact.rglob("*") if path.is_file()}
-    assert suffixes <= {".json", ".txt", ".ubj", ".safetensors", ".md", ".png", ".jpg"}
+    assert suffixes <= {".json", ".txt", ".safetensors", ".md", ".png", ".jpg"}
     for path in fitted_artifact.rglob("*"):
         assert not path.is_file() or not path.read_bytes().startswith((b"\x80\x04", b"PK"))

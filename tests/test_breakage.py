@@ -5,7 +5,6 @@ Each of these once ended in a traceback, or lost something.
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import shutil
@@ -23,7 +22,7 @@ from hypothesis import strategies as st
 
 from commands import main, train
 from features.errors import ArtifactError, DataSetError
-from handlers import serving_set
+from handlers import offline
 from handlers.camera import LN_PM25, reference_from
 from handlers.estimator import PM25Estimator
 from handlers.golden import VECTORS, check_golden
@@ -105,11 +104,8 @@ def test_a_python_told_to_be_safe_still_runs_the_archive_s_own_code(
 
 
 def test_a_photo_that_cannot_be_read_spoils_no_other(
-    predictor: Predictor, rendered: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predictor: Predictor, rendered: DataSet, tmp_path: Path
 ) -> None:
-    # Imported here, as if in a process of its own: it would keep training libraries out of ours.
-    monkeypatch.setattr(serving_set, "leave_out_training_libraries", lambda: None)
-    offline = importlib.import_module("handlers.offline")
     asked = [tmp_path, tmp_path / "gone.jpg", rendered.rows[0].path]
     lines = "".join(json.dumps({"photo": str(p), "min_side": 100}) + "\n" for p in asked)
     out = io.StringIO()

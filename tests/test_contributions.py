@@ -25,6 +25,7 @@ from handlers.perceptron import Perceptron
 from handlers.physics import PhysicsPath
 from handlers.tree_shapley import LeafPaths
 from tests.brute_force_shapley import shapley_values
+from training.boosters import trees_of_lightgbm, trees_of_xgboost
 from training.table import TrainingTable
 
 K = 6
@@ -45,7 +46,7 @@ def data(seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def xgboost_trees(seed: int, depth: int) -> BoostedTrees:
     parameters = {"max_depth": depth, "nthread": 1, "seed": seed}
     booster = xgboost.train(parameters, xgboost.DMatrix(*data(seed)), num_boost_round=12)
-    return BoostedTrees.of_xgboost(booster)
+    return trees_of_xgboost(booster)
 
 
 def lightgbm_booster(seed: int, leaves: int, rounds: int = 12) -> lightgbm.Booster:
@@ -85,7 +86,7 @@ def test_values_of_xgboosts_trees_are_those_of_brute_force(seed: int, depth: int
 @settings(max_examples=25)
 @given(seed=SEEDS, leaves=st.integers(2, 24))
 def test_values_of_lightgbms_trees_are_those_of_brute_force(seed: int, leaves: int) -> None:
-    trees = BoostedTrees.of_lightgbm(lightgbm_booster(seed, leaves))
+    trees = trees_of_lightgbm(lightgbm_booster(seed, leaves))
     x, usual = two_rows(seed + 1)
     got = LeafPaths.of(trees).contributions(x, usual)
     np.testing.assert_allclose(got, shapley_values(trees.predict, x, usual), atol=1e-12)
@@ -95,7 +96,7 @@ def test_over_all_references_stumps_give_what_lightgbm_says_itself() -> None:
     """Where a tree asks one question, its own game and ours against each training row agree."""
     booster = lightgbm_booster(3, leaves=2, rounds=40)
     X, _ = data(3)
-    paths = LeafPaths.of(BoostedTrees.of_lightgbm(booster))
+    paths = LeafPaths.of(trees_of_lightgbm(booster))
     ours = np.mean([paths.contributions(X[7], usual) for usual in X], axis=0)
     np.testing.assert_allclose(ours, booster.predict(X[[7]], pred_contrib=True)[0, :-1], atol=1e-9)
 
@@ -103,7 +104,7 @@ def test_over_all_references_stumps_give_what_lightgbm_says_itself() -> None:
 def test_trees_of_one_leaf_and_equal_rows_move_nothing() -> None:
     booster = xgboost.train({"min_child_weight": 1e9}, xgboost.DMatrix(*data(1)), 3)
     x, usual = two_rows(1)
-    alone = LeafPaths.of(BoostedTrees.of_xgboost(booster))
+    alone = LeafPaths.of(trees_of_xgboost(booster))
     np.testing.assert_array_equal(alone.contributions(x, usual), np.zeros(K))
     np.testing.assert_array_equal(
         LeafPaths.of(xgboost_trees(2, 3)).contributions(x, x), np.zeros(K)

@@ -1,9 +1,7 @@
-"""The ensemble: each member learns, the stack adds up, and serving needs no training library."""
+"""The ensemble: each member learns, the stack adds up, and what is saved is loaded or refused."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +15,11 @@ from tests.drawn_tables import no_steps
 from training.learners import fit_lightgbm, fit_mlp, fit_xgboost
 from training.physics_path import fit_physics_path
 
-ROOT = Path(__file__).resolve().parent.parent
 STACK = Stack((0.3, 0.2, 0.1, 0.2, 0.2), 0.05)
 FREE = np.zeros(8, dtype=np.int64)  # no feature of a certain sign
 
-FILES = ("xgboost.ubj", "lightgbm.txt", "mlp.safetensors", "physics.json", "stack.json")
-SEEDED = FILES[:3]
+SEEDED = ("xgboost.safetensors", "lightgbm.safetensors", "mlp.safetensors")
+FILES = (*SEEDED, "physics.json", "stack.json")
 
 
 def smooth_data(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,8 +86,7 @@ def test_perceptron_is_scikit_learns(layers: tuple[int, ...]) -> None:
 def test_heavy_rows_count_more() -> None:
     X = np.zeros((400, 3))
     y, w = np.repeat([1.0, 3.0], 200), np.repeat([1.0, 3.0], 200)
-    trees = fit_xgboost(X, y, w, 0, FREE[:3])
-    assert trees.inplace_predict(X[:1])[0] == pytest.approx(2.5, abs=0.02)
+    assert fit_xgboost(X, y, w, 0, FREE[:3]).predict(X[:1])[0] == pytest.approx(2.5, abs=0.02)
     assert fit_lightgbm(X, y, w, 0, FREE[:3]).predict(X[:1])[0] == pytest.approx(2.5, abs=0.02)
     assert fit_mlp(X, y, w, 0).predict(X[:1])[0] == pytest.approx(2.5, abs=0.02)
 
@@ -103,7 +99,7 @@ def test_trees_keep_to_the_signs_even_against_the_data(seed: int) -> None:
     y = X @ rng.normal(size=8) + 2.0 * X[:, 0] * X[:, 1] + rng.normal(size=400)
     signs = np.array([1, -1, 1, -1, 1, -1, 0, 0])
     xgboost, lightgbm = fit_xgboost(X, y, w, seed, signs), fit_lightgbm(X, y, w, seed, signs)
-    for name, predict in (("xgboost", xgboost.inplace_predict), ("lightgbm", lightgbm.predict)):
+    for name, predict in (("xgboost", xgboost.predict), ("lightgbm", lightgbm.predict)):
         moved = []
         for feature, sign in enumerate(signs):
             along = np.repeat(rng.normal(size=(40, 8)), 50, axis=0)
@@ -122,10 +118,9 @@ def test_without_signs_trees_may_go_either_way() -> None:
         fit_xgboost(X, y, np.ones(400), 0, FREE),
         fit_lightgbm(X, y, np.ones(400), 0, FREE),
     ):
-        predict = getattr(trees, "inplace_predict", trees.predict)
         ends = np.zeros((3, 8))
         ends[:, 0] = [-2.0, 0.0, 2.0]
-        low, middle, high = predict(ends)
+        low, middle, high = trees.predict(ends)
         assert middle < low and middle < high
 
 
@@ -133,8 +128,7 @@ def test_without_signs_trees_may_go_either_way() -> None:
 def test_a_handful_of_rows_is_answered_with_their_mean(n: int) -> None:
     X, y = smooth_data(n, seed=0)
     for trees in (fit_lightgbm(X, y, np.ones(n), 0, FREE), fit_xgboost(X, y, np.ones(n), 0, FREE)):
-        answer = trees.predict(X) if hasattr(trees, "num_trees") else trees.inplace_predict(X)
-        np.testing.assert_allclose(answer, y.mean(), rtol=1e-5)
+        np.testing.assert_allclose(trees.predict(X), y.mean(), rtol=1e-5)
 
 
 def test_same_data_and_seed_give_the_same_bytes(model: PM25EnsembleModel, tmp_path: Path) -> None:
@@ -161,9 +155,7 @@ def test_a_loaded_ensemble_answers_as_the_saved_one_and_saves_the_same_bytes(
 
 
 @pytest.mark.parametrize("file", FILES)
-def test_a_damaged_file_is_refused(
-    model: PM25EnsembleModel, tmp_path: Path, file: str, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_damaged_file_is_refused(model: PM25EnsembleModel, tmp_path: Path, file: str) -> None:
     model.save(tmp_path)
     (tmp_path / file).write_bytes(b"damaged")
     with pytest.raises(ArtifactError):
@@ -171,33 +163,3 @@ def test_a_damaged_file_is_refused(
     (tmp_path / file).unlink()
     with pytest.raises(ArtifactError):
         PM25EnsembleModel.load(tmp_path)
-
-
-def test_serving_loads_no_training_library(model: PM25EnsembleModel, tmp_path: Path) -> None:
-    model.save(tmp_path)
-    X, y = smooth_data(3, seed=6)
-    program = f"""
-import sys
-from handlers.serving_set import TRAINING_LIBRARIES, leave_out_training_libraries
-leave_out_training_libraries()
-from pathlib import Path
-import numpy as np
-from handlers.bayesian import BayesianNeuralNetwork
-from handlers.conformal import ConformalTable
-from handlers.ensemble import PM25EnsembleModel
-model = PM25EnsembleModel.load(Path({str(tmp_path)!r}))
-prediction = model.predict(np.array({X.tolist()!r}), np.array({y.tolist()!r}))
-loaded = {{name.split(".")[0] for name, module in sys.modules.items() if module is not None}}
-assert loaded.isdisjoint(TRAINING_LIBRARIES), loaded & set(TRAINING_LIBRARIES)
-print(*prediction.ln_pm25.tolist())
-"""
-    answer = subprocess.run(
-        [sys.executable, "-W", "error", "-c", program],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    served = [float(value) for value in answer.stdout.split()]
-    np.testing.assert_allclose(served, model.predict(X, y).ln_pm25, rtol=1e-12)

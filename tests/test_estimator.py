@@ -217,7 +217,8 @@ def test_without_known_cameras_there_is_one_set_of_models(
 @pytest.mark.parametrize(
     "part",
     [
-        *("pipeline.json", "xgboost.ubj", "lightgbm.txt", "mlp.safetensors", "stack.json"),
+        *("pipeline.json", "xgboost.safetensors", "lightgbm.safetensors"),
+        *("mlp.safetensors", "stack.json"),
         *("physics.json", "bayesian.safetensors", "humidity.json", "conformal.json"),
     ],
 )

@@ -11,10 +11,19 @@ import numpy as np
 import pytest
 
 from handlers.request import MAX_PHOTOS
-from handlers.serving_set import TRAINING_LIBRARIES
 from lifecycle.torchserve import Server
 from tests.contract import assert_obeys
-from tests.serving import JPEG, JSON, METADATA, Client, as_text, is_answer, jpeg, worker_pids
+from tests.serving import (
+    JPEG,
+    JSON,
+    METADATA,
+    TRAINING_LIBRARIES,
+    Client,
+    as_text,
+    is_answer,
+    jpeg,
+    worker_pids,
+)
 
 PATH = "/explanations/pm25"
 LARGEST_REPLY = 4 * 2**20  # max_response_size in config.properties [bytes]

@@ -6,9 +6,7 @@ A short draw of what `make fuzz` draws for long; the seeds are fixed.
 from __future__ import annotations
 
 import http.client
-import importlib
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,9 +19,9 @@ from benchmarks import fuzzing
 from benchmarks.findings import Findings, fault
 from benchmarks.fuzzing import Replies
 from benchmarks.mutants import Mutant, drawn_mutants, mutant, valid_photos
+from handlers import pm25_handler
 from handlers.account import Account
 from handlers.predictor import Predictor
-from handlers.serving_set import TRAINING_LIBRARIES
 from handlers.tally import Tally
 from lifecycle.torchserve import Server
 from tests.serving import Client
@@ -35,14 +33,10 @@ COUNT = fuzzing.BLOCK
 @pytest.fixture(scope="module")
 def in_the_handler(predictor: Predictor) -> Iterator[Replies]:
     """The archive's entry, with the models of the tests."""
-    entry = importlib.import_module("handlers.pm25_handler")
-    for name in TRAINING_LIBRARIES:  # which it has just shut out of this process as well
-        if name in sys.modules and sys.modules[name] is None:
-            del sys.modules[name]
     account = Account(Tally("0.0.1"), None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(entry, "_loaded", lambda *_: (predictor, account))
-        yield fuzzing.through(entry.handle, Context)
+        patch.setattr(pm25_handler, "_loaded", lambda *_: (predictor, account))
+        yield fuzzing.through(pm25_handler.handle, Context)
 
 
 @pytest.fixture(scope="module")

@@ -216,6 +216,20 @@ def test_what_is_no_archive_cannot_be_repackaged(tmp_path: Path) -> None:
         assert caught.value.code == "broken_archive"
 
 
+def test_an_artefact_of_another_format_cannot_be_repackaged(archive: Path, tmp_path: Path) -> None:
+    """It would be stamped with the format of this code, which could not read its models."""
+    old = tmp_path / "old.mar"
+    with zipfile.ZipFile(old, "w") as mar:
+        for name, content in contents(archive).items():
+            if name == "artifact/manifest.json":
+                content = json.dumps(json.loads(content) | {"format_version": 1}).encode()
+            mar.writestr(name, content)
+    with pytest.raises(ArtifactError) as caught:
+        repackage(old, "0.0.2", tmp_path / "store")
+    assert caught.value.code == "other_format"
+    assert not (tmp_path / "store").exists()
+
+
 def test_the_entry_defines_no_class() -> None:
     """A class beside `handle` would make TorchServe look for another entry and crash in a loop."""
     tree = ast.parse((ROOT / ENTRY).read_text(encoding="utf-8"))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
+import zipfile
 from collections.abc import Iterator
 from email.message import Message
 from pathlib import Path
@@ -13,7 +16,7 @@ import pytest
 
 from handlers.estimator import PM25Estimator
 from handlers.predictor import Predictor
-from tests.serving import JPEG, JSON, METADATA, Client, as_text, jpeg
+from tests.serving import JPEG, JSON, METADATA, TRAINING_LIBRARIES, Client, as_text, jpeg
 from training.archive import RunningArchive
 
 WEATHER = {"temperature_c": 21.5, "relative_humidity_pct": 64.0, "wind_speed_ms": 1.5}
@@ -125,5 +128,35 @@ def test_the_serving_path_unpickles_nothing_and_loads_no_training_library(
     assert status == 200
     assert told["X-Unpickled"] == ""
     modules = set(told["X-Modules"].split(","))
-    assert {"xgboost", "lightgbm", "handlers.predictor"} <= modules
-    assert not modules & {"sklearn", "skimage", "pandas", "joblib", "training"}
+    assert {"torch", "handlers.predictor"} <= modules
+    assert not modules & {*TRAINING_LIBRARIES, "training"}
+
+
+def test_without_a_server_no_training_library_is_loaded_either(
+    archive: Path, predictor: Predictor, asked: list[Asked], tmp_path: Path
+) -> None:
+    """By a fresh process that imports both entries and answers; every library is installed here."""
+    (tmp_path / "photo.jpg").write_bytes(asked[0][0])
+    with zipfile.ZipFile(archive) as packed:
+        packed.extractall(tmp_path)
+    program = """
+import io, json, sys
+from pathlib import Path
+import pm25_handler
+from handlers import offline
+lines = io.StringIO(json.dumps({"photo": "photo.jpg"}))
+offline.serve(offline.Predictor.load(Path("artifact")), lines, sys.stdout)
+print(*sys.modules)
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    reply, modules = ran.stdout.splitlines()
+    expected = predictor.answer(asked[0][0])["pm25_estimate"]
+    assert json.loads(reply)["answer"]["pm25_estimate"] == pytest.approx(expected, rel=1e-9)
+    assert not {*modules.split()} & {*TRAINING_LIBRARIES, "training"}

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.serving import TRAINING_LIBRARIES
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("features", "handlers", "training", "monitoring", "lifecycle", "commands")
 BUNDLED = ("features", "handlers")  # what an archive carries, and a stranger may load
@@ -115,7 +117,7 @@ def test_serving_and_predicting_need_no_training_library() -> None:
     """`make serve` installs the serving set alone, so its imports must not ask for more."""
     code = (
         "import sys, commands.main, lifecycle.torchserve, training.archive; "
-        "print({'sklearn', 'joblib', 'boto3', 'skimage', 'pandas'} & set(sys.modules) or 'none')"
+        f"print({set(TRAINING_LIBRARIES)} & set(sys.modules) or 'none')"
     )
     loaded = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

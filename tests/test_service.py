@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
-import sys
 from collections.abc import Collection, Mapping
 from types import SimpleNamespace
 from typing import Any
@@ -13,13 +11,12 @@ from typing import Any
 import pytest
 
 from features.errors import ArtifactError, MetadataError, PhotoError
-from handlers import metrics
+from handlers import metrics, pm25_handler
 from handlers.account import Account
 from handlers.metrics import ANSWERED
 from handlers.predictor import Predictor
 from handlers.problem import PROBLEM_TYPE
 from handlers.service import Reply, description, reply
-from handlers.serving_set import TRAINING_LIBRARIES
 from handlers.tally import Tally
 from handlers.trace import Trace
 from tests.torchserve_context import Context
@@ -172,10 +169,6 @@ def account() -> Account:
 
 @pytest.fixture
 def entry(monkeypatch: pytest.MonkeyPatch, account: Account) -> Any:
-    pm25_handler = importlib.import_module("handlers.pm25_handler")
-    for name in TRAINING_LIBRARIES:  # which it has just shut out of this process as well
-        if name in sys.modules and sys.modules[name] is None:
-            del sys.modules[name]
     monkeypatch.setattr(pm25_handler, "_loaded", lambda *_: (StandIn(), account))
     return pm25_handler.handle
 

@@ -178,7 +178,7 @@ def test_features_that_name_a_session_score_nothing_out_of_fold(data: Sessions) 
     lottery = rng.normal(2.8, 0.6, len(np.unique(data.sessions)))[data.sessions]
     fitted = fit_stack(lesson_of(data, y=lottery), seed=0)
     assert r2(lottery, fitted.oof_ln_pm25) < 0.1
-    seen = fitted.ensemble.xgboost.inplace_predict(data.X)
+    seen = fitted.ensemble.xgboost.predict(data.X)
     assert r2(lottery, seen) > 0.3
 
 

@@ -23,7 +23,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from handlers.boosted_trees import BoostedTrees
 from handlers.perceptron import Perceptron
+from training.boosters import trees_of_lightgbm, trees_of_xgboost
 
 __all__ = ["fit_lightgbm", "fit_mlp", "fit_xgboost", "one_thread"]
 
@@ -80,7 +82,7 @@ def one_thread() -> Iterator[None]:
 
 def fit_xgboost(
     X: FloatArray, y: FloatArray, w: FloatArray, seed: int, signs: Signs
-) -> xgboost.Booster:
+) -> BoostedTrees:
     """Gradient-boosted trees of depth 3, histogram method."""
     data = xgboost.QuantileDMatrix(X, y, weight=w / w.mean(), nthread=1, max_bin=64)
     centre = float(np.average(y, weights=w))
@@ -89,12 +91,12 @@ def fit_xgboost(
         "base_score": centre,
         "monotone_constraints": tuple(int(sign) for sign in signs),
     }
-    return xgboost.train(parameters, data, num_boost_round=BOOSTING_ROUNDS)
+    return trees_of_xgboost(xgboost.train(parameters, data, num_boost_round=BOOSTING_ROUNDS))
 
 
 def fit_lightgbm(
     X: FloatArray, y: FloatArray, w: FloatArray, seed: int, signs: Signs
-) -> lightgbm.Booster:
+) -> BoostedTrees:
     """Gradient-boosted trees of seven leaves, grown leaf by leaf."""
     parameters = LIGHTGBM_PARAMETERS | {
         "seed": seed,
@@ -103,9 +105,7 @@ def fit_lightgbm(
     if len(y) < 10:  # LightGBM refuses a bag without rows
         parameters["bagging_fraction"] = 1.0
     data = lightgbm.Dataset(X, y, weight=w / w.mean(), params=parameters)
-    booster = lightgbm.train(parameters, data, num_boost_round=BOOSTING_ROUNDS)
-    # A booster read back from its text is what will serve, and does not hold the training data.
-    return lightgbm.Booster(model_str=booster.model_to_string())
+    return trees_of_lightgbm(lightgbm.train(parameters, data, num_boost_round=BOOSTING_ROUNDS))
 
 
 def fit_mlp(X: FloatArray, y: FloatArray, w: FloatArray, seed: int) -> Perceptron:

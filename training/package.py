@@ -19,7 +19,7 @@ import zipfile
 from pathlib import Path
 
 from features.errors import ArtifactError
-from handlers.artifact import MANIFEST, write_manifest
+from handlers.artifact import MANIFEST, check_format, write_manifest
 from handlers.content_hash import ENTRY, bundled_code, combined_hash
 from training.archive import RunningArchive
 
@@ -71,12 +71,13 @@ def archive_name(version: str) -> str:
 def repackage(source: Path, version: str, out: Path, *, code: Path = ROOT) -> Path:
     """Build `version` from the artefact inside the archive `source` and the code below `code`.
 
-    Needs no data. Raises ArtifactError: broken_archive, and whatever the new archive says when it
-    refuses to load: a golden vector moved, or the code computes another feature set.
+    Needs no data. Raises ArtifactError: broken_archive, other_format, and whatever the new archive
+    says when it refuses to load: a golden vector moved, or the code computes another feature set.
     """
     with tempfile.TemporaryDirectory(prefix="pm25-package-") as scratch:
         artifact = _unpack_artifact(source, Path(scratch))
         manifest = json.loads((artifact / MANIFEST).read_text(encoding="utf-8"))
+        check_format(manifest["format_version"])
         write_manifest(artifact, version, manifest["feature_set"], manifest["dataset_hash"])
         built = build_archive(artifact, version, Path(scratch) / "built", code=code)
         with RunningArchive(built):

@@ -17,14 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import lightgbm
 import numpy as np
 import numpy.typing as npt
-import xgboost
 from scipy.optimize import nnls
 
 from features.errors import DataSetError
 from handlers.bayesian import BayesianNeuralNetwork
+from handlers.boosted_trees import BoostedTrees
 from handlers.conformal import total_sigma
 from handlers.ensemble import MEMBERS, PM25EnsembleModel, Stack
 from handlers.perceptron import Perceptron
@@ -159,8 +158,8 @@ def fit_stack(lesson: Lesson, seed: int, n_folds: int = 4) -> FittedModels:
 
 @dataclass(frozen=True)
 class _Learners:
-    xgboost: xgboost.Booster
-    lightgbm: lightgbm.Booster
+    xgboost: BoostedTrees
+    lightgbm: BoostedTrees
     mlp: Perceptron
     bayesian: BayesianNeuralNetwork
     physics: PhysicsPath
