@@ -17,9 +17,8 @@ RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))
         ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} --requirement serving.txt
 
 FROM python:3.11.14-slim-bookworm@sha256:65a93d69fa75478d554f4ad27c85c1e69fa184956261b4301ebaf6dbb0a3543d
-# LightGBM's wheel expects the system's libgomp.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends openjdk-17-jre-headless=17.* libgomp1=12.2.* \
+    && apt-get install -y --no-install-recommends openjdk-17-jre-headless=17.* \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home pm25 \
     && install --directory --owner=10001 --mode=700 /var/lib/pm25
