@@ -12,9 +12,9 @@ _PLANES = ("channels", "quarter", "saturation", "luminance_code", "lightness_cod
 _ZONES = ("zones", "zone_members", "zone_cells")
 
 
-def light_with_planes(pixels: NDArray[np.uint8]) -> Light:
+def light_with_planes(pixels: NDArray[np.uint8], enlargement: float = 1.0) -> Light:
     """The light of `pixels` (H, W, 3) with all its planes."""
-    light = light_of(pixels)
+    light = light_of(pixels, enlargement)
     for plane in _PLANES:
         getattr(light, plane)
     return light

@@ -70,7 +70,7 @@ def findings(data: bytes, min_side: int) -> tuple[frozenset[str], bool]:
         photo = decode_photo(data)
     except PhotoError as error:
         return frozenset({error.code}), True
-    light = light_of(photo.pixels)
+    light = light_of(photo.pixels, photo.enlargement)
     result = ImageQualityValidator(min_side).validate(photo, light, picture_geometry(light))
     return frozenset(issue.code for issue in result.issues), not result.is_valid
 

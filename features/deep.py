@@ -63,7 +63,7 @@ _BANDS = (
 
 FAMILY = FeatureFamily(
     name="deep",
-    version=3,
+    version=4,
     features=(
         *(
             Feature(
@@ -106,7 +106,8 @@ class DeepFeatureExtractor:
 
     def extract(self, light: Light, geometry: PictureGeometry) -> dict[str, float]:
         """The deep features of one photo by name; `nan` for a band that the photo lacks."""
-        seen = self._network.map(network_picture(light))
+        sky = float(geometry.skyline.mean()) / len(geometry.bands)
+        seen = self._network.map(network_picture(light, sky))
         transmission = np.exp(DEPTH_FLOOR - np.exp(seen.log_optical_depth))
         np.minimum(transmission, 1.0, out=transmission)
         planes = cv2.merge(

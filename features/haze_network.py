@@ -7,12 +7,17 @@ pixels and says for each cell of 8 × 8 how much of the light there comes from t
 much from the air before it: too narrow to recognise a place, wide enough for what haze does to
 shadows, contrast and colour.
 
-    photo ─ one exposure → picture (112, 160, 3)
+    photo ─ one sharpness, one exposure → picture (112, 160, 3)
     ─ 5 convolutions, ReLU → u = ln(0.1 + optical depth), g = is ground
 
-The network was taught pictures of many exposures, and is shown photos at one: light is divided by
-what 70 % of the pixels stay below. The brightest 30 %, sky for the most part, turn white, as they
-are in a photo that was exposed too long: so what is read is what both show.
+The network was taught pictures of many exposures, and is shown photos at one: the brightest 30 %
+of the pixels turn white, and where there is much sky all of it but a fifth of the picture. A photo
+that was exposed too long has lost its sky first: what is read is what both show.
+
+It is shown them at one sharpness besides. What is enlarged from few pixels is soft, and softness
+looks like haze: a pixel that is p wide here spreads light with a variance of p²/4 (its square has
+p²/12, bilinear interpolation p²/6 on average). A kernel of three adds what is missing to 1/2 px²,
+which a photo of 113 px across has by itself.
 
 Kernels are mirror-symmetric, so a mirrored picture gives the mirrored map. Weights, and what one
 layer hands to the next, are whole numbers so small that float32 sums their products without
@@ -40,9 +45,11 @@ from features.light import SRGB_TO_LINEAR, Light, srgb_of
 WEIGHTS = Path(__file__).parent / "weights" / "deep.safetensors"
 PICTURE_WIDTH, PICTURE_HEIGHT = 160, 112  # px; every photo is stretched to this
 CELL = 8  # px of that picture
-# This share of that picture's pixels stays below white in every channel, unless it is so dark that
-# light would have to be multiplied by more: night, where gain shows noise.
-_BELOW_WHITE, _MOST_GAIN = 0.7, 8.0
+# This share of that picture's pixels turns white in some channel, or that of the sky but for the
+# second number, unless light would have to be multiplied by more: night, where gain shows noise.
+_WHITE, _SKY_KEPT, _MOST_GAIN = 0.3, 0.2, 8.0
+_SPREAD = 0.5  # of the light that is shown [px²]
+_SPREAD_OF_A_PIXEL = 1 / 4  # of one that was enlarged, in squares of its width
 STRIDES = (2, 2, 2, 1, 1)
 LARGEST_PIXEL, LARGEST_CODE = 255, 1023  # of the picture, and of what a layer hands to the next
 LARGEST_EXACT = 2**24  # float32 counts to here without a gap
@@ -183,14 +190,30 @@ class HazeNetwork:
         return TransmissionMap(depth, ground)
 
 
-def network_picture(light: Light) -> NDArray[np.uint8]:
-    """The photo (112, 160, 3) uint8 as the network wants it: stretched, at one exposure."""
+def network_picture(light: Light, sky: float) -> NDArray[np.uint8]:
+    """The photo (112, 160, 3) uint8 as the network wants it: stretched, in one sharpness and light.
+
+    sky  share of the picture that lies above the skyline [0..1]
+    """
+    height, width = light.srgb.shape[:2]
     picture = cv2.resize(light.quarter, (PICTURE_WIDTH, PICTURE_HEIGHT))
+    across, down = (
+        _kernel(light.enlargement * shown / side)
+        for shown, side in ((PICTURE_WIDTH, width), (PICTURE_HEIGHT, height))
+    )
+    cv2.sepFilter2D(picture, -1, across, down, dst=picture)
     red, green, blue = cv2.split(picture)
     brightest = cv2.max(cv2.max(red, green), blue)
     below = np.cumsum(cv2.calcHist([brightest], [0], None, [256], [0, 256]))
-    white = int(np.searchsorted(below, _BELOW_WHITE * brightest.size))
+    share = max(_WHITE, sky - _SKY_KEPT)
+    white = int(np.searchsorted(below, (1 - share) * brightest.size))
     return np.asarray(cv2.LUT(picture, _CODES_BY_WHITE[white]), dtype=np.uint8)
+
+
+def _kernel(pixel: float) -> NDArray[np.float64]:
+    """(3,) what spreads light to _SPREAD where a pixel of the file is `pixel` wide [px]."""
+    missing = max(_SPREAD - _SPREAD_OF_A_PIXEL * pixel**2, 0.0)
+    return np.array([missing / 2, 1 - missing, missing / 2])
 
 
 def _codes_by_white() -> NDArray[np.uint8]:

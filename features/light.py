@@ -47,6 +47,8 @@ class Light:
     """The planes of one photo at the working size. All arrays are read-only by convention.
 
     srgb            (H, W, 3) uint8, RGB as decoded
+    enlargement     how many pixels a pixel of the file is wide, at least 1; above it, the picture
+                    is softer than its size lets expect
     channels        three (H, W) uint8, the same as separate planes
     quarter         (H // 4, W // 4, 3) uint8, mean of 4 × 4 pixels: colour without pixel noise
     saturation      (H // 4, W // 4) float32, HSV saturation [0..1] of `quarter`
@@ -58,6 +60,7 @@ class Light:
     """
 
     srgb: NDArray[np.uint8]
+    enlargement: float = 1.0
 
     @cached_property
     def channels(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
@@ -113,9 +116,9 @@ class Light:
         return plane
 
 
-def light_of(pixels: NDArray[np.uint8]) -> Light:
-    """The light of `pixels`, an sRGB picture (H, W, 3) uint8 in RGB order."""
-    return Light(np.ascontiguousarray(pixels))
+def light_of(pixels: NDArray[np.uint8], enlargement: float = 1.0) -> Light:
+    """The light of `pixels`, an sRGB picture (H, W, 3) uint8 in RGB order; `Photo.enlargement`."""
+    return Light(np.ascontiguousarray(pixels), enlargement)
 
 
 def srgb_of(light: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -90,6 +90,11 @@ class Photo:
     f_number: float | None = None
     iso: float | None = None
 
+    @property
+    def enlargement(self) -> float:
+        """How many working pixels a pixel of the file is wide, from 1: smaller ones are softer."""
+        return max(1.0, WORKING_SIDE / max(self.original_width, self.original_height))
+
     @cached_property
     def sha256(self) -> str:
         """Of `source`, hexadecimal. Computed when asked for: 1 ms for a 12-megapixel JPEG."""

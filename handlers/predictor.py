@@ -109,7 +109,7 @@ class Predictor:
 
         Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
         """
-        light = light_of(photo.pixels)
+        light = light_of(photo.pixels, photo.enlargement)
         geometry = picture_geometry(light)
         with (trace or Trace()).stage("quality"):
             validator = ImageQualityValidator(min_side or self.min_side)
@@ -171,7 +171,7 @@ class Predictor:
             estimator, features = judged.estimator, judged.features
             camera = judged.circumstances.metadata.camera
             parts = contributions(estimator, estimator.row(features), camera)
-            overlays = overlays_of(light_of(judged.photo.pixels))
+            overlays = overlays_of(light_of(judged.photo.pixels, judged.photo.enlargement))
             explained = explanation(parts, features, judged.photo, overlays)
         return {**self._answer(judged, include), "explanation": explained}
 

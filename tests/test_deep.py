@@ -129,7 +129,7 @@ def test_where_no_ground_lies_under_the_skyline_the_rest_of_the_map_holds_it(
         bands=np.full_like(geometry.bands, SKY),
     )
     value = extractor.extract(light, bare)[DISTANCE]
-    seen = HazeNetwork().map(network_picture(light))
+    seen = HazeNetwork().map(network_picture(light, sky=1.0))
     weight = seen.ground.astype(np.float64) ** 3 * np.exp(-np.arange(14)[:, None] / 4)
     anywhere = (weight * seen.log_optical_depth).sum() / weight.sum()
     held = min(anywhere, seen.log_optical_depth[6:10].mean()) - 0.6
@@ -143,9 +143,9 @@ def test_the_distance_is_the_upper_ground_under_the_skyline(
     for scene in scenes[:6]:
         light = light_of(scene)
         geometry = picture_geometry(light)
-        seen = HazeNetwork().map(network_picture(light))
-        rows, columns = seen.ground.shape
         height, width = geometry.bands.shape
+        seen = HazeNetwork().map(network_picture(light, geometry.skyline.mean() / height))
+        rows, columns = seen.ground.shape
         assert width % columns == 0
         sums = {"under": [0.0, 0.0], "any": [0.0, 0.0]}
         for i in range(rows):

@@ -62,7 +62,8 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]
 
 
 def features_of(picture: NDArray[np.uint8]) -> dict[str, float]:
-    return ScientificFeatureExtractor().extract(light_of(photo_from_pixels(picture).pixels))
+    photo = photo_from_pixels(picture)
+    return ScientificFeatureExtractor().extract(light_of(photo.pixels, photo.enlargement))
 
 
 # What adds the haze -------------------------------------------------------------------------------

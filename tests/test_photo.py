@@ -52,6 +52,14 @@ class TestWhatIsRead:
             assert photo.pixels.flags.c_contiguous
             assert (photo.original_width, photo.original_height) == (width, height)
 
+    @pytest.mark.parametrize(("width", "height", "times"), [(160, 90, 4.0), (96, 128, 5.0)])
+    def test_it_knows_by_how_much_it_was_enlarged(
+        self, width: int, height: int, times: float
+    ) -> None:
+        small = decode_photo(encoded(cv2.resize(scene(), (width, height))))
+        assert small.enlargement == times
+        assert decode_photo(encoded(cv2.resize(scene(), (1920, 1080)))).enlargement == 1.0
+
     @pytest.mark.parametrize(
         ("data", "media_type"),
         [(JPEG, "image/jpeg"), (PNG, "image/png"), (WEBP, "image/webp")],

@@ -170,9 +170,10 @@ def _read_copies(
     with naming_the_photo(row.path):
         data = row.path.read_bytes()
         check_photo(row.path, hashlib.sha256(data).hexdigest(), row.sha256)
-        pixels = decode_photo(data).pixels
-        copies = altered(pixels, light_of(pixels), seed=int(row.sha256[:12], 16))
+        photo = decode_photo(data)
+        light = light_of(photo.pixels, photo.enlargement)
+        copies = altered(photo.pixels, light, seed=int(row.sha256[:12], 16))
         for change, key, known in zip(ALTERATIONS, keys, carried, strict=True):
-            light = light_of(copies[change.name])
+            light = light_of(copies[change.name], photo.enlargement)
             readings[key] = Reading(values_of(light, extractor, known))
     return readings, made_by(extractor, {name for known in carried for name in known})

@@ -205,7 +205,7 @@ def read_photo(
         picture = decode_photo(data)
     except PhotoError as error:
         return sha256, Reading(None, Refusal(error.code, error.detail))
-    light = light_of(picture.pixels)
+    light = light_of(picture.pixels, picture.enlargement)
     geometry = picture_geometry(light)
     verdict = ImageQualityValidator(min_side=min_side).validate(picture, light, geometry)
     if not verdict.is_valid:

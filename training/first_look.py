@@ -69,7 +69,7 @@ def look_at(data: bytes, min_side: int) -> FirstLook:
         photo = decode_photo(data)
     except PhotoError as error:
         return FirstLook((Finding(error.code, "error", error.detail, error.how_to_fix),), None)
-    light = light_of(photo.pixels)
+    light = light_of(photo.pixels, photo.enlargement)
     geometry = picture_geometry(light)
     verdict = ImageQualityValidator(min_side=min_side).validate(photo, light, geometry)
     return FirstLook(verdict.issues, picture_hash(light.grey))
