@@ -8,10 +8,10 @@ for each cell of the picture.
         v = Σ u·w / Σ w, w = g³ exp(−row / 4);  p the same with w times the share under the skyline
 
 The optical depth is that of the line of sight, β·d: it ranks photos of one view by their haze, and
-grows with the distance of what stands in the view as well. Belt and mean ask no geometry and rise
-with any added haze; the bands follow the skyline, which heavy haze moves. The distance holds both:
-p ranks the days of a place, and where a skyline found anew cuts the far things off, v and the belt,
-which rise whatever the skyline does, hold it up.
+grows with the distance of what stands in the view as well. Belt and mean ask the skyline for the
+share of sky alone, which sets the exposure, and rise with nearly any added haze; the bands follow
+the skyline, which heavy haze moves. The distance holds both: p ranks the days of a place, and where
+a skyline found anew cuts the far things off, v and the belt hold it up.
 """
 
 from __future__ import annotations
