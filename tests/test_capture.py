@@ -18,6 +18,7 @@ from PIL import Image
 from PIL.TiffImagePlugin import IFDRational
 
 from features.capture import Capture, capture_of, jpeg_quality
+from features.deep import FAMILY as DEEP
 from features.errors import PhotoError
 from features.extractor import ScientificFeatureExtractor
 from features.light import Light, light_of
@@ -118,7 +119,9 @@ def test_no_bytes_make_it_raise(tail: bytes, position: int, byte: int) -> None:
 
 
 def test_the_extractor_cannot_see_it() -> None:
-    """It takes light, and light is pixels: equal pixels, equal features, whatever the file says."""
+    """It takes light, which is pixels and by how much they were enlarged: equal ones give equal
+    features, whatever the file says.
+    """
     parameters = inspect.signature(ScientificFeatureExtractor().extract).parameters
     taken = {name: p.annotation for name, p in parameters.items()}
     assert taken == {
@@ -126,16 +129,29 @@ def test_the_extractor_cannot_see_it() -> None:
         "families": "Collection[str] | None",
         "geometry": "PictureGeometry | None",  # of the same light
     }
-    assert [field.name for field in fields(Light)] == ["srgb"]
+    assert [field.name for field in fields(Light)] == ["srgb", "enlargement"]
     picture = landscape(0.5)[0]
 
     def features(photo: Photo) -> str:
-        return str(ScientificFeatureExtractor().extract(light_of(photo.pixels)))
+        return str(ScientificFeatureExtractor().extract(light_of(photo.pixels, photo.enlargement)))
 
     one = Photo(picture, 640, 480, "image/jpeg", saved(30), iso=100.0, f_number=2.0)
     other = Photo(picture, 4000, 3000, "image/png", b"", exposure_time_s=0.5)
     assert capture_of(one) != capture_of(other)
     assert features(one) == features(other)
+
+
+def test_enlargement_only_evens_out_what_the_network_is_shown() -> None:
+    extractor = ScientificFeatureExtractor()
+    pixels = landscape(0.5)[0]
+    usual, enlarged = (extractor.extract(light_of(pixels, times)) for times in (1.0, 4.0))
+    moved = {
+        name
+        for name, value in usual.items()
+        if not np.array_equal(value, enlarged[name], equal_nan=True)
+    }
+    assert moved
+    assert moved <= set(DEEP.names)
 
 
 def test_nothing_of_it_is_a_column_of_any_pipeline(estimator: PM25Estimator) -> None:
