@@ -160,8 +160,7 @@ def feature_costs(photos: Sequence[Path], rounds: int = ROUNDS) -> FeatureCosts:
         )
         for _ in range(rounds + 1):  # the first fills the tables that are made once
             for number, data in enumerate(files):
-                photo = decode(data)
-                photo_features.extract(light_of(photo.pixels, photo.enlargement))
+                photo_features.extract(light_of(decode(data)))
                 weather.extract(PhotoMetadata())
                 for key, times in spent.items():
                     best[key][number] = min(best[key].get(number, np.inf), 1e3 * sum(times))

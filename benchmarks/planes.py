@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
-
-from features.light import Light, light_of
+from features.light import Light
+from features.photo import Photo
 from features.sky import PictureGeometry, picture_geometry
 
 _PLANES = ("channels", "quarter", "saturation", "luminance_code", "lightness_code", "grey")
 _ZONES = ("zones", "zone_members", "zone_cells")
 
 
-def light_with_planes(pixels: NDArray[np.uint8], enlargement: float = 1.0) -> Light:
-    """The light of `pixels` (H, W, 3) with all its planes."""
-    light = light_of(pixels, enlargement)
+def light_with_planes(photo: Photo) -> Light:
+    """The light of `photo` with all its planes."""
+    light = Light(photo.pixels, photo.enlargement)
     for plane in _PLANES:
         getattr(light, plane)
     return light

@@ -44,7 +44,6 @@ from benchmarks.spoiled import (  # noqa: E402
     spoiled,
 )
 from features.errors import PhotoError  # noqa: E402
-from features.light import light_of  # noqa: E402
 from features.photo import decode_photo  # noqa: E402
 from features.quality import ImageQualityValidator  # noqa: E402
 from features.sky import picture_geometry  # noqa: E402
@@ -70,7 +69,7 @@ def findings(data: bytes, min_side: int) -> tuple[frozenset[str], bool]:
         photo = decode_photo(data)
     except PhotoError as error:
         return frozenset({error.code}), True
-    light = light_of(photo.pixels, photo.enlargement)
+    light = photo.light()
     result = ImageQualityValidator(min_side).validate(photo, light, picture_geometry(light))
     return frozenset(issue.code for issue in result.issues), not result.is_valid
 

@@ -15,6 +15,7 @@ from unittest.mock import patch
 from benchmarks.cpu_time import timed
 from benchmarks.planes import geometry_with_zones, light_with_planes
 from features import deep, extractor
+from features.photo import Photo
 from features.pipeline import FeaturePipeline
 from features.quality import ImageQualityValidator
 from handlers import predictor as answering
@@ -51,7 +52,7 @@ def _stages(spent: dict[str, list[float]]) -> Iterator[AbstractContextManager[ob
         (Perceptron, "predict", "perceptron"),
         (answering, "applicability", "applicability"),
     ]
-    yield patch.object(answering, "light_of", timed(light_with_planes, spent["light"]))
+    yield patch.object(Photo, "light", timed(light_with_planes, spent["light"]))
     yield patch.object(answering, "picture_geometry", timed(geometry_with_zones, spent["geometry"]))
     families = {name: timed(read, spent[name]) for name, read in extractor._READERS.items()}
     yield patch.dict(extractor._READERS, families)

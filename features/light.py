@@ -116,9 +116,9 @@ class Light:
         return plane
 
 
-def light_of(pixels: NDArray[np.uint8], enlargement: float = 1.0) -> Light:
-    """The light of `pixels`, an sRGB picture (H, W, 3) uint8 in RGB order; `Photo.enlargement`."""
-    return Light(np.ascontiguousarray(pixels), enlargement)
+def light_of(pixels: NDArray[np.uint8]) -> Light:
+    """The light of bare `pixels`, an sRGB picture (H, W, 3) uint8 in RGB order."""
+    return Light(np.ascontiguousarray(pixels))
 
 
 def srgb_of(light: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -29,6 +29,7 @@ from PIL.WebPImagePlugin import WebPImageFile
 
 from features.errors import PhotoError
 from features.jpeg import JpegHeader, count_scans, read_jpeg_header
+from features.light import Light
 from features.png import count_chunks
 
 WORKING_SIDE = 640  # long side of the picture that all features read [px]
@@ -89,6 +90,10 @@ class Photo:
     exposure_time_s: float | None = None
     f_number: float | None = None
     iso: float | None = None
+
+    def light(self) -> Light:
+        """What its features are read from; its planes are computed anew for every call."""
+        return Light(self.pixels, self.enlargement)
 
     @property
     def enlargement(self) -> float:

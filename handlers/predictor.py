@@ -15,7 +15,6 @@ import numpy as np
 from features.errors import PhotoError
 from features.extractor import ScientificFeatureExtractor
 from features.finding import Finding
-from features.light import light_of
 from features.metadata import PhotoMetadata, parse_metadata
 from features.meteorology import MeteorologicalFeatureExtractor
 from features.overlay import overlays_of
@@ -109,7 +108,7 @@ class Predictor:
 
         Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
         """
-        light = light_of(photo.pixels, photo.enlargement)
+        light = photo.light()
         geometry = picture_geometry(light)
         with (trace or Trace()).stage("quality"):
             validator = ImageQualityValidator(min_side or self.min_side)
@@ -171,7 +170,7 @@ class Predictor:
             estimator, features = judged.estimator, judged.features
             camera = judged.circumstances.metadata.camera
             parts = contributions(estimator, estimator.row(features), camera)
-            overlays = overlays_of(light_of(judged.photo.pixels, judged.photo.enlargement))
+            overlays = overlays_of(judged.photo.light())
             explained = explanation(parts, features, judged.photo, overlays)
         return {**self._answer(judged, include), "explanation": explained}
 

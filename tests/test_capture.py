@@ -21,7 +21,7 @@ from features.capture import Capture, capture_of, jpeg_quality
 from features.deep import FAMILY as DEEP
 from features.errors import PhotoError
 from features.extractor import ScientificFeatureExtractor
-from features.light import Light, light_of
+from features.light import Light
 from features.meteorology import FAMILY as METEOROLOGY
 from features.photo import Photo, decode_photo, photo_from_pixels
 from handlers.estimator import PM25Estimator
@@ -133,7 +133,7 @@ def test_the_extractor_cannot_see_it() -> None:
     picture = landscape(0.5)[0]
 
     def features(photo: Photo) -> str:
-        return str(ScientificFeatureExtractor().extract(light_of(photo.pixels, photo.enlargement)))
+        return str(ScientificFeatureExtractor().extract(photo.light()))
 
     one = Photo(picture, 640, 480, "image/jpeg", saved(30), iso=100.0, f_number=2.0)
     other = Photo(picture, 4000, 3000, "image/png", b"", exposure_time_s=0.5)
@@ -144,7 +144,7 @@ def test_the_extractor_cannot_see_it() -> None:
 def test_enlargement_only_evens_out_what_the_network_is_shown() -> None:
     extractor = ScientificFeatureExtractor()
     pixels = landscape(0.5)[0]
-    usual, enlarged = (extractor.extract(light_of(pixels, times)) for times in (1.0, 4.0))
+    usual, enlarged = (extractor.extract(Light(pixels, times)) for times in (1.0, 4.0))
     moved = {
         name
         for name, value in usual.items()

@@ -79,8 +79,7 @@ def test_the_map_is_the_one_of_whole_numbers(seed: int) -> None:
 
 
 def picture_of(pixels: NDArray[np.uint8], sky: float = 0.0) -> NDArray[np.int64]:
-    photo = photo_from_pixels(pixels)
-    return network_picture(light_of(photo.pixels, photo.enlargement), sky).astype(np.int64)
+    return network_picture(photo_from_pixels(pixels).light(), sky).astype(np.int64)
 
 
 def spread(picture: NDArray[np.int64]) -> NDArray[np.float64]:

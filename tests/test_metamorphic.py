@@ -31,7 +31,6 @@ from benchmarks.views import (
 )
 from features import veil
 from features.extractor import ScientificFeatureExtractor
-from features.light import light_of
 from features.photo import photo_from_pixels
 from lifecycle.production import production_archive
 from tests.added_haze import (
@@ -62,8 +61,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]
 
 
 def features_of(picture: NDArray[np.uint8]) -> dict[str, float]:
-    photo = photo_from_pixels(picture)
-    return ScientificFeatureExtractor().extract(light_of(photo.pixels, photo.enlargement))
+    return ScientificFeatureExtractor().extract(photo_from_pixels(picture).light())
 
 
 # What adds the haze -------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from features.light import light_of
 from features.photo import decode_photo
 from features.sun import solar_position
 from training import alterations
@@ -171,9 +171,8 @@ def _read_copies(
         data = row.path.read_bytes()
         check_photo(row.path, hashlib.sha256(data).hexdigest(), row.sha256)
         photo = decode_photo(data)
-        light = light_of(photo.pixels, photo.enlargement)
-        copies = altered(photo.pixels, light, seed=int(row.sha256[:12], 16))
+        copies = altered(photo.pixels, photo.light(), seed=int(row.sha256[:12], 16))
         for change, key, known in zip(ALTERATIONS, keys, carried, strict=True):
-            light = light_of(copies[change.name], photo.enlargement)
+            light = replace(photo, pixels=copies[change.name]).light()
             readings[key] = Reading(values_of(light, extractor, known))
     return readings, made_by(extractor, {name for known in carried for name in known})

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.errors import DataSetError, PhotoError
-from features.light import Light, light_of
+from features.light import Light
 from features.photo import decode_photo
 from features.quality import ImageQualityValidator
 from features.schema import FeatureFamily
@@ -205,7 +205,7 @@ def read_photo(
         picture = decode_photo(data)
     except PhotoError as error:
         return sha256, Reading(None, Refusal(error.code, error.detail))
-    light = light_of(picture.pixels, picture.enlargement)
+    light = picture.light()
     geometry = picture_geometry(light)
     verdict = ImageQualityValidator(min_side=min_side).validate(picture, light, geometry)
     if not verdict.is_valid:

@@ -15,7 +15,6 @@ import cv2
 
 from features.errors import PhotoError
 from features.finding import Finding
-from features.light import light_of
 from features.photo import decode_photo
 from features.quality import ImageQualityValidator
 from features.sky import picture_geometry
@@ -69,7 +68,7 @@ def look_at(data: bytes, min_side: int) -> FirstLook:
         photo = decode_photo(data)
     except PhotoError as error:
         return FirstLook((Finding(error.code, "error", error.detail, error.how_to_fix),), None)
-    light = light_of(photo.pixels, photo.enlargement)
+    light = photo.light()
     geometry = picture_geometry(light)
     verdict = ImageQualityValidator(min_side=min_side).validate(photo, light, geometry)
     return FirstLook(verdict.issues, picture_hash(light.grey))
