@@ -16,15 +16,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from unittest.mock import patch
 
 import numpy as np
 
 from benchmarks.cpu_time import timed
 from benchmarks.planes import geometry_with_zones, light_with_planes
-from features import deep, extractor, meteorology
+from features import deep, extractor, meteorology, scene
 from features.extractor import ScientificFeatureExtractor
+from features.haze_network import HazeNetwork
 from features.metadata import PhotoMetadata
 from features.meteorology import MeteorologicalFeatureExtractor
 from features.photo import decode_photo
@@ -156,11 +156,15 @@ def feature_costs(photos: Sequence[Path], rounds: int = ROUNDS) -> FeatureCosts:
         decode = timed(decode_photo, spent[DECODING])
         light_of = timed(light_with_planes, spent[LIGHT])
         stack.enter_context(
-            patch.object(extractor, "picture_geometry", timed(geometry_with_zones, spent[GEOMETRY]))
+            patch.object(scene, "picture_geometry", timed(geometry_with_zones, spent[GEOMETRY]))
+        )
+        families = extractor._READERS
+        stack.enter_context(
+            patch.dict(families, {name: timed(families[name], spent[name]) for name in families})
         )
         for _ in range(rounds + 1):  # the first fills the tables that are made once
             for number, data in enumerate(files):
-                photo_features.extract(light_of(decode(data)))
+                photo_features.extract(scene.scene_of(light_of(decode(data))))
                 weather.extract(PhotoMetadata())
                 for key, times in spent.items():
                     best[key][number] = min(best[key].get(number, np.inf), 1e3 * sum(times))
@@ -177,19 +181,13 @@ def write_costs(costs: FeatureCosts, path: Path) -> None:
 
 
 def _timed_calls() -> Iterator[tuple[object, str, str]]:
-    """Owner, attribute and key of every call that is timed: of families and of groups."""
+    """Owner, attribute and key of the calls that are timed beside the reading of a family."""
+    yield MeteorologicalFeatureExtractor, "extract", meteorology.FAMILY.name
+    yield HazeNetwork, "see", deep.FAMILY.name
     for family in FAMILIES:
-        module: ModuleType = meteorology
-        if family is meteorology.FAMILY:
-            yield MeteorologicalFeatureExtractor, "extract", family.name
-        elif family is deep.FAMILY:
-            yield deep.DeepFeatureExtractor, "extract", family.name
-        else:
-            module = getattr(extractor, family.name)
-            yield module, f"{family.name}_features", family.name
         for group in groups_of(family):
             for function in group.functions:
-                yield module, function, f"{family.name}/{group.name}"
+                yield getattr(extractor, family.name), function, f"{family.name}/{group.name}"
 
 
 def _line(name: str, features: int, time: float) -> str:

@@ -46,7 +46,7 @@ from benchmarks.spoiled import (  # noqa: E402
 from features.errors import PhotoError  # noqa: E402
 from features.photo import decode_photo  # noqa: E402
 from features.quality import ImageQualityValidator  # noqa: E402
-from features.sky import picture_geometry  # noqa: E402
+from features.scene import scene_of  # noqa: E402
 from handlers.flaw_spread import FLAW_SPREAD  # noqa: E402
 from handlers.predictor import Predictor  # noqa: E402
 from lifecycle.production import production_archive  # noqa: E402
@@ -69,8 +69,7 @@ def findings(data: bytes, min_side: int) -> tuple[frozenset[str], bool]:
         photo = decode_photo(data)
     except PhotoError as error:
         return frozenset({error.code}), True
-    light = photo.light()
-    result = ImageQualityValidator(min_side).validate(photo, light, picture_geometry(light))
+    result = ImageQualityValidator(min_side).validate(photo, scene_of(photo.light()))
     return frozenset(issue.code for issue in result.issues), not result.is_valid
 
 

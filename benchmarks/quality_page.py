@@ -30,8 +30,9 @@ KINDS = """\
 
 *Found*: at least one of the expected codes was given, by origin of the good photo. *Any*: at least
 one code. Softness is no flaw of frames that are smaller than the working size (640 px), so that
-kinds of it are not made of them. Rooms and smudges are where the verdict is weak: a lit room with a
-pale ceiling is told from a street under a pale sky by its exposure data alone.
+kinds of it are not made of them. *No sky* is the lowest third of a photo, and most hand-held
+frames show some sky even there. Rooms and smudges are where the verdict is weak: without exposure
+data, a lit room with a pale ceiling passes for a street under a pale sky more often than not.
 
 """
 

@@ -14,7 +14,8 @@ from unittest.mock import patch
 
 from benchmarks.cpu_time import timed
 from benchmarks.planes import geometry_with_zones, light_with_planes
-from features import deep, extractor
+from features import deep, extractor, scene
+from features.haze_network import HazeNetwork
 from features.photo import Photo
 from features.pipeline import FeaturePipeline
 from features.quality import ImageQualityValidator
@@ -25,7 +26,7 @@ from handlers.perceptron import Perceptron
 from handlers.predictor import Predictor
 
 MC_SAMPLES = "100 Monte Carlo samples"
-DEEP_NET = deep.FAMILY.name
+NETWORK, DEEP_FEATURES = "network", deep.FAMILY.name
 
 
 def stage_times(predictor: Predictor, photos: Sequence[Path], rounds: int) -> dict[str, float]:
@@ -45,6 +46,7 @@ def _stages(spent: dict[str, list[float]]) -> Iterator[AbstractContextManager[ob
     """A patch around each stage, from the bytes to the verdict."""
     places: list[tuple[object, str, str]] = [
         (answering, "decode_photo", "decode"),
+        (HazeNetwork, "see", NETWORK),
         (ImageQualityValidator, "validate", "quality"),
         (FeaturePipeline, "transform", "pipeline"),
         (BayesianNeuralNetwork, "predict", MC_SAMPLES),
@@ -53,7 +55,7 @@ def _stages(spent: dict[str, list[float]]) -> Iterator[AbstractContextManager[ob
         (answering, "applicability", "applicability"),
     ]
     yield patch.object(Photo, "light", timed(light_with_planes, spent["light"]))
-    yield patch.object(answering, "picture_geometry", timed(geometry_with_zones, spent["geometry"]))
+    yield patch.object(scene, "picture_geometry", timed(geometry_with_zones, spent["geometry"]))
     families = {name: timed(read, spent[name]) for name, read in extractor._READERS.items()}
     yield patch.dict(extractor._READERS, families)
     for owner, attribute, name in places:

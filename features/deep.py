@@ -16,8 +16,6 @@ a skyline found anew cuts the far things off, v and the belt hold it up.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -27,13 +25,10 @@ from features.haze_network import (
     DEPTH_FLOOR,
     LOG_DEPTHS,
     PICTURE_HEIGHT,
-    WEIGHTS,
-    HazeNetwork,
     TransmissionMap,
-    network_picture,
     weights_digest,
 )
-from features.light import Light
+from features.scene import Scene
 from features.schema import Feature, FeatureFamily
 from features.sky import FAR_ZONE, PictureGeometry
 
@@ -90,24 +85,17 @@ FAMILY = FeatureFamily(
 
 
 class DeepFeatureExtractor:
-    """Reads the deep features from the light of one photo. Deterministic; safe to share.
-
-    Raises ArtifactError deep_weights_unreadable when made with a file that holds no such network.
-    """
+    """Reads the deep features of one photo from what the network sees in it."""
 
     family = FAMILY
-
-    def __init__(self, weights: Path = WEIGHTS) -> None:
-        self._network = HazeNetwork(weights)
 
     @property
     def names(self) -> tuple[str, ...]:
         return FAMILY.names
 
-    def extract(self, light: Light, geometry: PictureGeometry) -> dict[str, float]:
+    def extract(self, scene: Scene) -> dict[str, float]:
         """The deep features of one photo by name; `nan` for a band that the photo lacks."""
-        sky = float(geometry.skyline.mean()) / len(geometry.bands)
-        seen = self._network.map(network_picture(light, sky))
+        geometry, seen = scene.geometry, scene.air
         transmission = np.exp(DEPTH_FLOOR - np.exp(seen.log_optical_depth))
         np.minimum(transmission, 1.0, out=transmission)
         planes = cv2.merge(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from functools import cache
 
 from features import (
     colour,
@@ -17,14 +16,13 @@ from features import (
     veil,
     visibility,
 )
-from features.light import Light
 from features.photo import WORKING_SIDE
+from features.scene import Scene
 from features.schema import FeatureFamily, feature_set_hash
-from features.sky import PictureGeometry, picture_geometry
 
 
 class ScientificFeatureExtractor:
-    """Reads the named photo features from the light of one photo.
+    """Reads the named photo features from the scene of one photo.
 
     The numbers depend on the picture at the working size alone: not on the file's resolution,
     compression or exposure data, which identify where a photo comes from and not its air.
@@ -52,40 +50,27 @@ class ScientificFeatureExtractor:
         """The hash under which rows of these features may be stored and compared."""
         return feature_set_hash(self.families, WORKING_SIDE)
 
-    def extract(
-        self,
-        light: Light,
-        families: Collection[str] | None = None,
-        geometry: PictureGeometry | None = None,
-    ) -> dict[str, float]:
+    def extract(self, scene: Scene, families: Collection[str] | None = None) -> dict[str, float]:
         """The features of one photo by name; `nan` where the photo does not define one.
 
         families  names of those that are read; all of them if None
-        geometry  of `light`, where it is known already
         """
-        geometry = geometry or picture_geometry(light)
         features: dict[str, float] = {}
         for family in self.families:
             if families is None or family.name in families:
-                features.update(_READERS[family.name](light, geometry))
+                features.update(_READERS[family.name](scene))
         return features
 
 
-@cache
-def _network() -> deep.DeepFeatureExtractor:
-    """The network, read once a process and not sent along with every photo."""
-    return deep.DeepFeatureExtractor()
-
-
-_READERS: dict[str, Callable[[Light, PictureGeometry], dict[str, float]]] = {
-    "visibility": visibility.visibility_features,
-    "colour": colour.colour_features,
-    "saturation": saturation.saturation_features,
-    "skylight": skylight.skylight_features,
-    "haze": haze.haze_features,
-    "veil": veil.veil_features,
-    "texture": texture.texture_features,
-    "gradient": gradient.gradient_features,
-    "frequency": frequency.frequency_features,
-    "deep": lambda light, geometry: _network().extract(light, geometry),
+_READERS: dict[str, Callable[[Scene], dict[str, float]]] = {
+    "visibility": lambda scene: visibility.visibility_features(scene.light, scene.geometry),
+    "colour": lambda scene: colour.colour_features(scene.light, scene.geometry),
+    "saturation": lambda scene: saturation.saturation_features(scene.light, scene.geometry),
+    "skylight": lambda scene: skylight.skylight_features(scene.light, scene.geometry),
+    "haze": lambda scene: haze.haze_features(scene.light, scene.geometry),
+    "veil": lambda scene: veil.veil_features(scene.light, scene.geometry),
+    "texture": lambda scene: texture.texture_features(scene.light, scene.geometry),
+    "gradient": lambda scene: gradient.gradient_features(scene.light, scene.geometry),
+    "frequency": lambda scene: frequency.frequency_features(scene.light, scene.geometry),
+    "deep": lambda scene: deep.DeepFeatureExtractor().extract(scene),
 }

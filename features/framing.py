@@ -13,9 +13,13 @@ from numpy.typing import NDArray
 from features.finding import Check, Finding
 from features.light import Light
 from features.pieces import LENGTH, STEP, Pieces
-from features.sky import PictureGeometry
+from features.scene import Scene
+from features.sky import SKY, PictureGeometry
 
 ONLY_SKY = 0.95  # of the picture
+# [0..1], see `_ground_in_sky`: skies 0.02 to 0.6, brown smog and haze of optical depth 1.6 up to
+# 0.69, the lower third of the webcam's photos 0.67 to 0.98.
+GROUND_IN_SKY = 0.7
 STRUCTURE, _LIVELY = 28.0, 0.98  # of L* x 2.55, and which quantile: walls and clear skies up to 24
 EVEN = (
     1.9  # detail of the liveliest row over the median: walls and skies 0.9..1.8, hazy views 2.4..
@@ -50,10 +54,17 @@ def borders(grey: NDArray[np.uint8]) -> Check:
     )
 
 
-def sky(geometry: PictureGeometry) -> Check:
-    """Whether there is one."""
+def sky(scene: Scene, *, dark: bool) -> Check:
+    """Whether a sky was found, and whether the network believes it: paving, walls and leaves may
+    be as smooth and as pale as one. Haze makes ground look like sky, not sky like ground.
+
+    dark  there is too little light for the network to tell
+    """
+    missing = 1.0
+    if scene.geometry.confidence > 0.0:
+        missing = 0.0 if dark else _ground_in_sky(scene) / GROUND_IN_SKY
     return Check(
-        float(geometry.confidence == 0.0),
+        missing,
         Finding(
             "no_sky",
             "warning",
@@ -61,6 +72,15 @@ def sky(geometry: PictureGeometry) -> Check:
             "Hold the camera level outdoors, with a third of the picture sky.",
         ),
     )
+
+
+def _ground_in_sky(scene: Scene) -> float:
+    """How sure the network is of ground, mean over what lies above the skyline [0..1]."""
+    ground = scene.air.ground
+    rows, columns = ground.shape
+    is_sky = cv2.compare(scene.geometry.bands, SKY, cv2.CMP_EQ)
+    share = cv2.resize(is_sky, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float64)
+    return float((ground * share).sum() / max(share.sum(), 1.0))
 
 
 def ground(geometry: PictureGeometry, rows: Pieces) -> Check:

@@ -177,6 +177,10 @@ class HazeNetwork:
                 "Fetch the file again, or write it with `make train-deep`.",
             ) from error
 
+    def see(self, light: Light, sky: float) -> TransmissionMap:
+        """What the network sees in a photo, of which `sky` lies above the skyline [0..1]."""
+        return self.map(network_picture(light, sky))
+
     def map(self, picture: NDArray[np.uint8]) -> TransmissionMap:
         """What the network sees in a picture (112, 160, 3) uint8, sRGB in RGB order."""
         x = np.zeros((PICTURE_HEIGHT + 2, PICTURE_WIDTH + 2, 3), np.float32)

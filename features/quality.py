@@ -26,10 +26,9 @@ import numpy as np
 from features import exposure, framing, integrity, obstruction, sharpness
 from features.capture import capture_of
 from features.finding import Check, Finding
-from features.light import Light
 from features.photo import WORKING_SIDE, Photo
 from features.pieces import pieces_of
-from features.sky import PictureGeometry
+from features.scene import Scene
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,9 @@ class ImageQualityValidator:
     def __init__(self, min_side: int = 512) -> None:
         self.min_side = min_side
 
-    def validate(
-        self, photo: Photo, light: Light, geometry: PictureGeometry
-    ) -> ImageValidationResult:
-        """The verdict on `photo`, whose planes are `light` and parts `geometry`. Never raises."""
-        checks = tuple(self._checks(photo, light, geometry))
+    def validate(self, photo: Photo, scene: Scene) -> ImageValidationResult:
+        """The verdict on `photo`, which shows `scene`. Never raises."""
+        checks = tuple(self._checks(photo, scene))
         issues = sorted(
             (check.finding for check in checks if check.shortfall >= 1),
             key=lambda finding: finding.severity,
@@ -66,20 +63,24 @@ class ImageQualityValidator:
         score = float(np.prod([1 / (1 + min(check.shortfall, 1e3) ** 8) for check in checks]))
         return ImageValidationResult(is_valid, score if is_valid else 0.0, tuple(issues))
 
-    def _checks(self, photo: Photo, light: Light, geometry: PictureGeometry) -> Iterator[Check]:
+    def _checks(self, photo: Photo, scene: Scene) -> Iterator[Check]:
+        light, geometry = scene.light, scene.geometry
         grey, capture = light.grey, capture_of(photo)
         lower = grey[grey.shape[0] // 2 :]
         ground = exposure.ground_mask(geometry)
         pieces = pieces_of(light, geometry)
         yield integrity.size(capture, self.min_side)
         yield from integrity.compression(capture)
-        yield from exposure.content_and_daylight(grey)
+        dark = False
+        for check in exposure.content_and_daylight(grey):
+            dark |= check.finding.code == "too_dark"
+            yield check
         yield integrity.truncation(light.srgb)
         yield from exposure.dim_scene(capture)
         yield from exposure.clipping(grey, ground)
         yield exposure.white_balance(light, ground)
         yield framing.borders(grey)
-        yield framing.sky(geometry)
+        yield framing.sky(scene, dark=dark)
         yield framing.ground(geometry, pieces)
         yield framing.page(light, pieces)
         # Enlarged photos are always soft.

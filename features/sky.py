@@ -48,6 +48,11 @@ class PictureGeometry:
     row_detail: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     detail_row: int = 0
 
+    @property
+    def sky_share(self) -> float:
+        """Share of the picture that lies above the skyline [0..1]."""
+        return float(self.skyline.mean()) / len(self.bands)
+
     @cached_property
     def zone_members(self) -> NDArray[np.float64]:
         """(6, h · w) 1 where a cell of `zones` belongs to the zone: a product with it sums."""

@@ -30,20 +30,20 @@ class FlawSpread(NamedTuple):
 
 # By the code of the finding.
 FLAW_SPREAD: Mapping[str, FlawSpread] = {
-    "blurred": FlawSpread(0.09, 0.36),
-    "borders": FlawSpread(0.35, 0.65),
-    "dim_scene": FlawSpread(0.42, 0.82),
-    "night": FlawSpread(0.4, 0.45),
-    "no_ground": FlawSpread(1.07, 1.58),
-    "no_sky": FlawSpread(0.29, 1.05),
-    "not_outdoors": FlawSpread(0.44, 1.27),
-    "obstructed": FlawSpread(0.21, 0.39),
-    "overexposed": FlawSpread(0.53, 1.54),
-    "strong_compression": FlawSpread(0.09, 0.11),
-    "too_dark": FlawSpread(0.39, 0.45),
-    "underexposed": FlawSpread(0.23, 0.88),
+    "blurred": FlawSpread(0.07, 0.34),
+    "borders": FlawSpread(0.39, 0.66),
+    "dim_scene": FlawSpread(0.45, 0.8),
+    "night": FlawSpread(0.45, 0.48),
+    "no_ground": FlawSpread(1.14, 1.57),
+    "no_sky": FlawSpread(0.44, 1.12),
+    "not_outdoors": FlawSpread(0.45, 1.04),
+    "obstructed": FlawSpread(0.22, 0.4),
+    "overexposed": FlawSpread(0.58, 1.51),
+    "strong_compression": FlawSpread(0.07, 0.1),
+    "too_dark": FlawSpread(0.42, 0.48),
+    "underexposed": FlawSpread(0.25, 0.91),
     "upscaled": FlawSpread(0.02, 0.14),
-    "white_balance": FlawSpread(0.35, 1.15),
+    "white_balance": FlawSpread(0.34, 1.17),
 }
 # What models that were fitted on a camera's nights have paid for already.
 OF_NIGHT = frozenset({"night", "too_dark", "dim_scene", "underexposed"})

@@ -20,7 +20,7 @@ from features.meteorology import MeteorologicalFeatureExtractor
 from features.overlay import overlays_of
 from features.photo import Photo, decode_photo
 from features.quality import ImageQualityValidator, ImageValidationResult
-from features.sky import picture_geometry
+from features.scene import scene_of
 from handlers.air_quality_index import air_quality
 from handlers.applicability import Applicability, TrainingStatistics, applicability
 from handlers.artifact import Manifest, verify
@@ -108,15 +108,14 @@ class Predictor:
 
         Raises PhotoError with the verdict's first error when the photo is not fit to be judged.
         """
-        light = photo.light()
-        geometry = picture_geometry(light)
+        scene = scene_of(photo.light())
         with (trace or Trace()).stage("quality"):
             validator = ImageQualityValidator(min_side or self.min_side)
-            verdict = validator.validate(photo, light, geometry)
+            verdict = validator.validate(photo, scene)
         if not verdict.is_valid:
             raise _refusal(verdict)
         return {
-            **self._photo_features.extract(light, geometry=geometry),
+            **self._photo_features.extract(scene),
             **self._meteorology.extract(metadata),
         }, verdict
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from features.light import Light
+from features.scene import Scene
 from features.schema import Feature, FeatureFamily
-from features.sky import PictureGeometry
 
 
 def family(name: str, *features: str, version: int = 1) -> FeatureFamily:
@@ -35,16 +35,12 @@ class LoggingExtractor:
     def names(self) -> tuple[str, ...]:
         return tuple(name for family in self.families for name in family.names)
 
-    def extract(
-        self,
-        light: Light,
-        families: Collection[str] | None = None,
-        geometry: PictureGeometry | None = None,
-    ) -> Mapping[str, float]:
+    def extract(self, scene: Scene, families: Collection[str] | None = None) -> Mapping[str, float]:
         time.sleep(self.seconds)
         with self.log.open("a") as log:
-            log.write(fingerprint(light) + "\n")
-        mean, spread = float(light.lightness.mean()), float(light.lightness.std())
+            log.write(fingerprint(scene.light) + "\n")
+        lightness = scene.light.lightness
+        mean, spread = float(lightness.mean()), float(lightness.std())
         return {"undefined": np.nan, "spread_of_lightness": spread, "mean_lightness": mean}
 
     def read(self) -> list[str]:

@@ -24,6 +24,7 @@ from features.extractor import ScientificFeatureExtractor
 from features.light import Light
 from features.meteorology import FAMILY as METEOROLOGY
 from features.photo import Photo, decode_photo, photo_from_pixels
+from features.scene import scene_of
 from handlers.estimator import PM25Estimator
 from tests.landscape import landscape
 
@@ -119,21 +120,18 @@ def test_no_bytes_make_it_raise(tail: bytes, position: int, byte: int) -> None:
 
 
 def test_the_extractor_cannot_see_it() -> None:
-    """It takes light, which is pixels and by how much they were enlarged: equal ones give equal
-    features, whatever the file says.
+    """A scene is of light alone, which is pixels and by how much they were enlarged: equal ones
+    give equal features, whatever the file says.
     """
     parameters = inspect.signature(ScientificFeatureExtractor().extract).parameters
     taken = {name: p.annotation for name, p in parameters.items()}
-    assert taken == {
-        "light": "Light",
-        "families": "Collection[str] | None",
-        "geometry": "PictureGeometry | None",  # of the same light
-    }
+    assert taken == {"scene": "Scene", "families": "Collection[str] | None"}
+    assert list(inspect.signature(scene_of).parameters) == ["light"]
     assert [field.name for field in fields(Light)] == ["srgb", "enlargement"]
     picture = landscape(0.5)[0]
 
     def features(photo: Photo) -> str:
-        return str(ScientificFeatureExtractor().extract(photo.light()))
+        return str(ScientificFeatureExtractor().extract(scene_of(photo.light())))
 
     one = Photo(picture, 640, 480, "image/jpeg", saved(30), iso=100.0, f_number=2.0)
     other = Photo(picture, 4000, 3000, "image/png", b"", exposure_time_s=0.5)
@@ -144,7 +142,7 @@ def test_the_extractor_cannot_see_it() -> None:
 def test_enlargement_only_evens_out_what_the_network_is_shown() -> None:
     extractor = ScientificFeatureExtractor()
     pixels = landscape(0.5)[0]
-    usual, enlarged = (extractor.extract(Light(pixels, times)) for times in (1.0, 4.0))
+    usual, enlarged = (extractor.extract(scene_of(Light(pixels, times))) for times in (1.0, 4.0))
     moved = {
         name
         for name, value in usual.items()

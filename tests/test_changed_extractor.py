@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from features.extractor import ScientificFeatureExtractor
-from features.light import Light, light_of
+from features.light import light_of
+from features.scene import Scene, scene_of
 from features.schema import FeatureFamily, feature_set_hash
-from features.sky import PictureGeometry
 from tests.landscape import landscape
 from tests.logging_extractor import family
 from tests.test_extraction import photos
@@ -45,12 +45,8 @@ class Logged:
     def feature_set(self) -> str:
         return feature_set_hash(self.families, 640)
 
-    def extract(
-        self,
-        light: Light,
-        families: Collection[str] | None = None,
-        geometry: PictureGeometry | None = None,
-    ) -> Mapping[str, float]:
+    def extract(self, scene: Scene, families: Collection[str] | None = None) -> Mapping[str, float]:
+        light = scene.light
         with self.log.open("a") as log:
             log.write("+".join(families or ["all"]) + "\n")
         numbers = {
@@ -205,17 +201,17 @@ def test_a_store_of_1_2_0_is_taken_over(
 def test_one_family_alone_has_the_values_that_it_has_among_all() -> None:
     pixels = np.ascontiguousarray(landscape(0.5, height=384, width=512)[0])
     extractor = ScientificFeatureExtractor()
-    together = extractor.extract(light_of(pixels))
+    together = extractor.extract(scene_of(light_of(pixels)))
     assert tuple(together) == extractor.names
     for one in extractor.families:
-        alone = extractor.extract(light_of(pixels), [one.name])
+        alone = extractor.extract(scene_of(light_of(pixels)), [one.name])
         assert tuple(alone) == one.names
         np.testing.assert_array_equal(
             np.array(list(alone.values())), np.array([together[name] for name in alone])
         )
     kept = {one.name: np.array([together[n] for n in one.names]) for one in extractor.families[:4]}
     np.testing.assert_array_equal(
-        values_of(light_of(pixels), extractor, kept), np.array(list(together.values()))
+        values_of(scene_of(light_of(pixels)), extractor, kept), np.array(list(together.values()))
     )
 
 

@@ -12,9 +12,10 @@ from safetensors.numpy import load_file, save_file
 
 from features.deep import FAMILY, DeepFeatureExtractor
 from features.haze_network import WEIGHTS, HazeNetwork, network_picture, weights_digest
-from features.light import light_of
+from features.light import Light, light_of
+from features.scene import Scene
 from features.schema import feature_set_hash
-from features.sky import FAR, NEAR, SKY, picture_geometry
+from features.sky import FAR, NEAR, SKY, PictureGeometry, picture_geometry
 from tests.added_haze import exposed, hazy_series, mirrored
 from training.renderer import draw_moment, draw_place, render
 from training.scenery import PLACE_KINDS
@@ -39,9 +40,15 @@ def scenes() -> list[NDArray[np.uint8]]:
     return drawn
 
 
-def features_of(extractor: DeepFeatureExtractor, picture: NDArray[np.uint8]) -> dict[str, float]:
+def features_of(
+    extractor: DeepFeatureExtractor, picture: NDArray[np.uint8], weights: Path = WEIGHTS
+) -> dict[str, float]:
     light = light_of(picture)
-    return extractor.extract(light, picture_geometry(light))
+    return extractor.extract(seen(light, picture_geometry(light), weights))
+
+
+def seen(light: Light, geometry: PictureGeometry, weights: Path = WEIGHTS) -> Scene:
+    return Scene(light, geometry, HazeNetwork(weights).see(light, geometry.sky_share))
 
 
 def with_one_value(folder: Path, depth: float, logit: float) -> Path:
@@ -106,13 +113,13 @@ def test_the_distance_rises_with_haze_whatever_the_skyline_does(
         clear, hazy = hazy_series(scene)[::5]
         light = light_of(clear)
         geometry = picture_geometry(light)
-        before = extractor.extract(light, geometry)
+        before = extractor.extract(seen(light, geometry))
         height = len(geometry.bands)
         lost = ((geometry.skyline.astype(np.int64) + height) // 2).astype(np.int32)
         below = np.arange(height)[:, None] >= lost
         bands = np.where(below, np.where(np.arange(height)[:, None] < lost + 40, FAR, NEAR), SKY)
         cut = replace(geometry, skyline=lost, bands=bands.astype(np.uint8))
-        after = extractor.extract(light_of(hazy), cut)
+        after = extractor.extract(seen(light_of(hazy), cut))
         for name in falls:
             falls[name] += not after[name] >= before[name]
     assert falls[DISTANCE] == 0
@@ -128,11 +135,11 @@ def test_where_no_ground_lies_under_the_skyline_the_rest_of_the_map_holds_it(
         skyline=np.full_like(geometry.skyline, len(geometry.bands)),
         bands=np.full_like(geometry.bands, SKY),
     )
-    value = extractor.extract(light, bare)[DISTANCE]
-    seen = HazeNetwork().map(network_picture(light, sky=1.0))
-    weight = seen.ground.astype(np.float64) ** 3 * np.exp(-np.arange(14)[:, None] / 4)
-    anywhere = (weight * seen.log_optical_depth).sum() / weight.sum()
-    held = min(anywhere, seen.log_optical_depth[6:10].mean()) - 0.6
+    value = extractor.extract(seen(light, bare))[DISTANCE]
+    air = HazeNetwork().map(network_picture(light, sky=1.0))
+    weight = air.ground.astype(np.float64) ** 3 * np.exp(-np.arange(14)[:, None] / 4)
+    anywhere = (weight * air.log_optical_depth).sum() / weight.sum()
+    held = min(anywhere, air.log_optical_depth[6:10].mean()) - 0.6
     assert value == pytest.approx(held, rel=1e-5)
 
 
@@ -144,22 +151,23 @@ def test_the_distance_is_the_upper_ground_under_the_skyline(
         light = light_of(scene)
         geometry = picture_geometry(light)
         height, width = geometry.bands.shape
-        seen = HazeNetwork().map(network_picture(light, geometry.skyline.mean() / height))
-        rows, columns = seen.ground.shape
+        air = HazeNetwork().map(network_picture(light, geometry.skyline.mean() / height))
+        rows, columns = air.ground.shape
         assert width % columns == 0
         sums = {"under": [0.0, 0.0], "any": [0.0, 0.0]}
         for i in range(rows):
             for j in range(columns):
                 edge = geometry.skyline[j * width // columns : (j + 1) * width // columns].mean()
                 share = min(max(i + 1 - edge * rows / height, 0.0), 1.0)
-                weight = float(seen.ground[i, j]) ** 3 * np.exp(-i / 4)
+                weight = float(air.ground[i, j]) ** 3 * np.exp(-i / 4)
                 for name, part in (("under", share), ("any", 1.0)):
-                    sums[name][0] += weight * part * float(seen.log_optical_depth[i, j])
+                    sums[name][0] += weight * part * float(air.log_optical_depth[i, j])
                     sums[name][1] += weight * part
         under, anywhere = (total / by for total, by in sums.values())
-        belt = float(seen.log_optical_depth[6:10].mean())
+        belt = float(air.log_optical_depth[6:10].mean())
         expected = max(under, min(anywhere, belt) - 0.6)
-        assert extractor.extract(light, geometry)[DISTANCE] == pytest.approx(expected, rel=1e-5)
+        value = extractor.extract(seen(light, geometry))[DISTANCE]
+        assert value == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_stop_of_exposure_moves_it_less_than_a_little_haze(
@@ -176,20 +184,20 @@ def test_a_stop_of_exposure_moves_it_less_than_a_little_haze(
 
 
 def test_a_map_of_one_value_gives_that_value_for_every_band(
-    tmp_path: Path, scenes: list[NDArray[np.uint8]]
+    extractor: DeepFeatureExtractor, tmp_path: Path, scenes: list[NDArray[np.uint8]]
 ) -> None:
     depth, is_ground = 0.4, 30.0
     path = with_one_value(tmp_path, depth, is_ground)
-    values = features_of(DeepFeatureExtractor(path), scenes[0])
+    values = features_of(extractor, scenes[0], path)
     assert [values[name] for name in DEPTHS] == pytest.approx([depth] * len(DEPTHS), rel=1e-5)
     assert values["deep_transmission_far"] == pytest.approx(np.exp(0.1 - np.exp(depth)), rel=1e-5)
 
 
 def test_what_is_no_ground_has_no_optical_depth(
-    tmp_path: Path, scenes: list[NDArray[np.uint8]]
+    extractor: DeepFeatureExtractor, tmp_path: Path, scenes: list[NDArray[np.uint8]]
 ) -> None:
     path = with_one_value(tmp_path, 0.4, -30.0)
-    values = features_of(DeepFeatureExtractor(path), scenes[0])
+    values = features_of(extractor, scenes[0], path)
     assert {name for name, value in values.items() if not np.isnan(value)} == {
         "deep_log_optical_depth_belt"  # fixed rows, whatever they show
     }

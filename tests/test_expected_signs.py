@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from features.extractor import ScientificFeatureExtractor
 from features.light import light_of
 from features.photo import decode_photo
+from features.scene import scene_of
 from tests.added_haze import hazy_series
 from tests.landscape import DATASETS
 
@@ -53,5 +54,5 @@ def test_added_haze_moves_signed_features_the_way_they_state() -> None:
 
 def moved(picture: NDArray[np.uint8], camera: str | None, names: list[str]) -> list[float]:
     series = hazy_series(picture, camera)
-    before, after = (EXTRACTOR.extract(light_of(series[k])) for k in (0, STEP))
+    before, after = (EXTRACTOR.extract(scene_of(light_of(series[k]))) for k in (0, STEP))
     return [after[name] - before[name] for name in names]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from features.extractor import ScientificFeatureExtractor
 from features.light import light_of
 from features.meteorology import FAMILY as METEOROLOGY
+from features.scene import scene_of
 from features.schema import Feature
 from tests.landscape import landscape
 
@@ -24,7 +25,7 @@ SHAPES = ((480, 640), (360, 640), (640, 427), (214, 640))
 
 def outside(pixels: NDArray[np.uint8]) -> dict[str, float]:
     """The features of `pixels` that are infinite or out of their range."""
-    values = EXTRACTOR.extract(light_of(pixels))
+    values = EXTRACTOR.extract(scene_of(light_of(pixels)))
     return {name: value for name, value in values.items() if not allowed(FEATURES[name], value)}
 
 

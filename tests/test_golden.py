@@ -14,6 +14,7 @@ import pytest
 
 from features.errors import ArtifactError
 from features.extractor import ScientificFeatureExtractor
+from features.scene import Scene
 from handlers.artifact import verify, write_manifest
 from handlers.golden import TOLERANCES, VECTORS, check_golden
 from handlers.predictor import Predictor
@@ -138,8 +139,8 @@ def test_code_that_reads_other_numbers_is_refused(
 ) -> None:
     extract = ScientificFeatureExtractor.extract
 
-    def other(self: ScientificFeatureExtractor, light: Any, **known: Any) -> dict[str, float]:
-        return {name: 1.001 * value for name, value in extract(self, light, **known).items()}
+    def other(self: ScientificFeatureExtractor, scene: Scene) -> dict[str, float]:
+        return {name: 1.001 * value for name, value in extract(self, scene).items()}
 
     monkeypatch.setattr(ScientificFeatureExtractor, "extract", other)
     with pytest.raises(ArtifactError) as caught:

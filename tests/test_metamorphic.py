@@ -32,6 +32,7 @@ from benchmarks.views import (
 from features import veil
 from features.extractor import ScientificFeatureExtractor
 from features.photo import photo_from_pixels
+from features.scene import scene_of
 from lifecycle.production import production_archive
 from tests.added_haze import (
     CHANGES,
@@ -61,7 +62,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> list[NDArray[np.uint8]
 
 
 def features_of(picture: NDArray[np.uint8]) -> dict[str, float]:
-    return ScientificFeatureExtractor().extract(photo_from_pixels(picture).light())
+    return ScientificFeatureExtractor().extract(scene_of(photo_from_pixels(picture).light()))
 
 
 # What adds the haze -------------------------------------------------------------------------------

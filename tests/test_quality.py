@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from features.light import light_of
 from features.photo import Photo, decode_photo, photo_from_pixels
 from features.quality import ImageQualityValidator, ImageValidationResult
-from features.sky import picture_geometry
+from features.scene import scene_of
 from tests.added_haze import hazy_series
 from training.renderer import draw_moment, draw_place, render
 
@@ -61,8 +61,7 @@ def judged(picture: Picture, min_side: int = 512) -> ImageValidationResult:
 
 
 def verdict_on(photo: Photo, min_side: int = 512) -> ImageValidationResult:
-    light = light_of(photo.pixels)
-    return ImageQualityValidator(min_side).validate(photo, light, picture_geometry(light))
+    return ImageQualityValidator(min_side).validate(photo, scene_of(light_of(photo.pixels)))
 
 
 def codes(result: ImageValidationResult) -> set[str]:
@@ -240,7 +239,7 @@ def test_added_haze_is_never_refused_nor_called_blur(extinction: float, seed: in
     """Up to 32 times the extinction that leaves a third of the skyline's contrast."""
     result = judged(hazed(scene(seed), extinction))
     assert result.is_valid
-    assert not codes(result) & {"featureless", "blurred", "night", "white_balance"}
+    assert not codes(result) & {"featureless", "blurred", "night", "white_balance", "no_sky"}
     assert result.quality_score > 0.5
 
 
@@ -317,7 +316,37 @@ def test_the_air_of_a_rendered_place_changes_no_verdict(place: int) -> None:
         air = replace(moment.air, pm25=pm25)
         result = judged(render(scene, replace(moment, air=air), 800, 600))
         assert result.is_valid
-        assert not codes(result) & {"blurred", "no_ground", "obstructed", "not_outdoors"}
+        unfit = {"blurred", "no_sky", "no_ground", "obstructed", "not_outdoors"}
+        assert not codes(result) & unfit
+
+
+def lower_third(picture: Picture) -> Picture:
+    rows = round(0.35 * len(picture))
+    return np.ascontiguousarray(picture[-rows:, : 2 * rows])
+
+
+def test_roofs_and_roads_are_no_sky_where_they_are_as_smooth() -> None:
+    whole, cut = [], []
+    for place in range(12):
+        rng = np.random.default_rng([13, place])
+        scene = draw_place(rng)
+        picture = render(scene, draw_moment(rng, scene, pm25=10.0), 960, 720)
+        whole.append("no_sky" in codes(judged(picture, min_side=200)))
+        cut.append("no_sky" in codes(judged(lower_third(picture), min_side=200)))
+    assert sum(whole) <= 1  # a street whose skyline falls through a tree: its sky was not found
+    assert sum(cut) >= 6
+
+
+def test_a_view_without_its_sky_has_none() -> None:
+    photos = webcam_photos(lambda hour: 10 <= hour <= 14, every=8)
+    cut = [judged(lower_third(photo.pixels), min_side=200) for photo in photos]
+    assert np.mean(["no_sky" in codes(result) for result in cut]) > 0.8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_dark_says_nothing_of_the_sky(seed: int) -> None:
+    dark = (scene(seed).astype(np.float64) * 0.03).astype(np.uint8)
+    assert codes(judged(dark)) & {"too_dark", "no_sky"} == {"too_dark"}
 
 
 def judged_file(data: bytes) -> ImageValidationResult:

@@ -11,6 +11,7 @@ from features.extractor import ScientificFeatureExtractor
 from features.light import light_of
 from features.meteorology import FAMILY as METEOROLOGY
 from features.photo import WORKING_SIDE
+from features.scene import scene_of
 from features.schema import Feature, FeatureFamily, feature_set_hash
 from tests.landscape import landscape
 
@@ -48,7 +49,7 @@ def test_other_words_for_the_same_number_are_the_same_hash() -> None:
 
 def test_the_extractor_gives_what_its_families_promise() -> None:
     extractor = ScientificFeatureExtractor()
-    features = extractor.extract(light_of(landscape(2.0)[0]))
+    features = extractor.extract(scene_of(light_of(landscape(2.0)[0])))
     assert tuple(features) == extractor.names
     assert all(isinstance(value, float) for value in features.values())
     assert not np.isinf(list(features.values())).any()

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.photo import decode_photo
+from features.scene import scene_of
 from features.sun import solar_position
 from training import alterations
 from training.alterations import ALTERATIONS, altered
@@ -173,6 +174,6 @@ def _read_copies(
         photo = decode_photo(data)
         copies = altered(photo.pixels, photo.light(), seed=int(row.sha256[:12], 16))
         for change, key, known in zip(ALTERATIONS, keys, carried, strict=True):
-            light = replace(photo, pixels=copies[change.name]).light()
-            readings[key] = Reading(values_of(light, extractor, known))
+            scene = scene_of(replace(photo, pixels=copies[change.name]).light())
+            readings[key] = Reading(values_of(scene, extractor, known))
     return readings, made_by(extractor, {name for known in carried for name in known})

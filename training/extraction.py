@@ -29,11 +29,10 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from features.errors import DataSetError, PhotoError
-from features.light import Light
 from features.photo import decode_photo
 from features.quality import ImageQualityValidator
+from features.scene import Scene, scene_of
 from features.schema import FeatureFamily
-from features.sky import PictureGeometry, picture_geometry
 from training.dataset import LabelledPhoto
 from training.feature_store import KEYS_PER_QUERY, FeatureStore
 from training.photo_reading import Carried, PhotoKey, Provenance, Reading, Refusal
@@ -59,10 +58,7 @@ class Extractor(Protocol):
     def feature_set(self) -> str: ...
 
     def extract(
-        self,
-        light: Light,
-        families: Collection[str] | None = None,
-        geometry: PictureGeometry | None = None,
+        self, scene: Scene, families: Collection[str] | None = None
     ) -> Mapping[str, float]: ...
 
 
@@ -205,13 +201,12 @@ def read_photo(
         picture = decode_photo(data)
     except PhotoError as error:
         return sha256, Reading(None, Refusal(error.code, error.detail))
-    light = picture.light()
-    geometry = picture_geometry(light)
-    verdict = ImageQualityValidator(min_side=min_side).validate(picture, light, geometry)
+    scene = scene_of(picture.light())
+    verdict = ImageQualityValidator(min_side=min_side).validate(picture, scene)
     if not verdict.is_valid:
         worst = next(issue for issue in verdict.issues if issue.severity == "error")
         return sha256, Reading(None, Refusal(worst.code, worst.detail))
-    return sha256, Reading(values_of(light, extractor, carried or {}, geometry))
+    return sha256, Reading(values_of(scene, extractor, carried or {}))
 
 
 @cache
@@ -221,18 +216,10 @@ def on_one_thread() -> None:
     threadpool_limits(1)  # of the product of matrices in the deep network
 
 
-def values_of(
-    light: Light,
-    extractor: Extractor,
-    carried: Mapping[str, Floats],
-    geometry: PictureGeometry | None = None,
-) -> Floats:
-    """All values (F,) of one picture; only the families that are not `carried` are computed.
-
-    geometry  of `light`, where it is known already
-    """
+def values_of(scene: Scene, extractor: Extractor, carried: Mapping[str, Floats]) -> Floats:
+    """All values (F,) of one picture; only the families that are not `carried` are computed."""
     missing = [family.name for family in extractor.families if family.name not in carried]
-    features = extractor.extract(light, missing, geometry) if missing else {}
+    features = extractor.extract(scene, missing) if missing else {}
     return np.concatenate(
         [
             carried[family.name]

@@ -17,7 +17,7 @@ from features.errors import PhotoError
 from features.finding import Finding
 from features.photo import decode_photo
 from features.quality import ImageQualityValidator
-from features.sky import picture_geometry
+from features.scene import scene_of
 from training.dataset import LabelledPhoto
 from training.datasets_db import DatasetsDatabase
 from training.meter import Meter, silent
@@ -68,10 +68,9 @@ def look_at(data: bytes, min_side: int) -> FirstLook:
         photo = decode_photo(data)
     except PhotoError as error:
         return FirstLook((Finding(error.code, "error", error.detail, error.how_to_fix),), None)
-    light = photo.light()
-    geometry = picture_geometry(light)
-    verdict = ImageQualityValidator(min_side=min_side).validate(photo, light, geometry)
-    return FirstLook(verdict.issues, picture_hash(light.grey))
+    scene = scene_of(photo.light())
+    verdict = ImageQualityValidator(min_side=min_side).validate(photo, scene)
+    return FirstLook(verdict.issues, picture_hash(scene.light.grey))
 
 
 def _look(key: tuple[str, str], path: Path, min_side: int) -> tuple[tuple[str, str], FirstLook]:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from features.extractor import ScientificFeatureExtractor
 from features.light import Light
+from features.scene import scene_of
 
 HEIGHT, WIDTH = 640, 480
 HORIZON, FOREGROUND = 320, 440  # first rows of the ground and of its near part
@@ -76,7 +77,7 @@ def paper_picture() -> NDArray[np.uint8]:
 
 def hand_computed() -> list[HandComputed]:
     """What a pencil and the families of features/ make of the picture."""
-    read = ScientificFeatureExtractor().extract(Light(paper_picture()))
+    read = ScientificFeatureExtractor().extract(scene_of(Light(paper_picture())))
     t_far, t_near = transmission(FAR_KM), transmission(NEAR_KM)
     soot, brick = seen(SOOT, FAR_KM), seen(BRICK, FAR_KM)
     step = float(LUMINANCE @ (BRICK - SOOT))

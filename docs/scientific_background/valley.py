@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from features.extractor import ScientificFeatureExtractor
 from features.light import Light
+from features.scene import scene_of
 from training.renderer import Moment, Place, draw_moment, draw_place, render
 
 RIDGE_KM = 7.5  # median distance of what the far band shows in clear air
@@ -52,6 +53,6 @@ def valley_features() -> Iterator[Sequence[str]]:
     _, moment = valley()
     for pm25 in (5, 10, 20, 40, 80, 150, 300):
         beta = float(replace(moment.air, pm25=float(pm25)).extinction()[1])
-        values = ScientificFeatureExtractor().extract(Light(valley_at(pm25)))
+        values = ScientificFeatureExtractor().extract(scene_of(Light(valley_at(pm25))))
         cells = (f"{values[name]:.2f}" for name in FEATURES)
         yield f"{pm25}", f"{np.exp(-beta * 1e3 * RIDGE_KM):.2f}", *cells
