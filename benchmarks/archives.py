@@ -17,7 +17,7 @@ from training.extraction import extract_features
 from training.feature_store import FeatureStore
 from training.fit import fit_estimator
 from training.package import archive_name, build_archive, repackage
-from training.renderer import render_dataset
+from training.rendering.renderer import render_dataset
 from training.table import training_table
 
 _VERSION = "0.0.1-bench"

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from training.renderer import draw_moment, draw_place, render
+from training.rendering.renderer import draw_moment, draw_place, render
 
 COUNT = 24
 JPEG_QUALITY = 90

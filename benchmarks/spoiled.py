@@ -22,7 +22,7 @@ from handlers.predictor import Predictor
 from tests.added_haze import as_jpeg, read_picture
 from training.dataset import DataSet, LabelledPhoto
 from training.evaluate import request_metadata
-from training.renderer import draw_moment, draw_place, render
+from training.rendering.renderer import draw_moment, draw_place, render
 
 DAY_SUN = 5.0  # least elevation of the sun [deg]; unknown counts as day
 RENDERED, SIZE = "rendered scenes", (960, 720)

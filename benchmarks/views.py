@@ -14,7 +14,7 @@ from pathlib import Path
 
 from features.sun import solar_position
 from training.dataset import LabelledPhoto, read_dataset
-from training.renderer import render_dataset
+from training.rendering.renderer import render_dataset
 
 DATASETS = Path(__file__).resolve().parents[2] / "shared" / "datasets"
 MILAN, INDIA = DATASETS / "milan", DATASETS / "india_nepal"

@@ -33,8 +33,8 @@ SEED = 1
 @pytest.fixture(scope="session")
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     """The data set; its photos are smaller than what the server takes."""
-    from training import renderer
     from training.dataset import read_dataset
+    from training.rendering import renderer
 
     folder = tmp_path_factory.mktemp("rendered") / "data"
     draw_site = renderer.draw_site

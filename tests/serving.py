@@ -24,7 +24,7 @@ from handlers.content_hash import PACKAGES
 from lifecycle import edge, ports, torchserve
 from lifecycle.torchserve import Server
 from training.package import ROOT
-from training.renderer import draw_moment, draw_place, render
+from training.rendering.renderer import draw_moment, draw_place, render
 
 METADATA = {"captured_at": "2026-03-20T10:00:00-05:00", "lat": 6.2518, "lon": -75.5636}
 JPEG = {"Content-Type": "image/jpeg"}

@@ -30,7 +30,7 @@ from training.extraction import extract_features
 from training.feature_store import FeatureStore
 from training.ground_truth import clock
 from training.ground_truth.measurement import hour_end
-from training.renderer import draw_moment, draw_place, render
+from training.rendering.renderer import draw_moment, draw_place, render
 from training.run import train
 from training.table import training_table
 

@@ -17,8 +17,8 @@ from features.scene import Scene
 from features.schema import feature_set_hash
 from features.sky import FAR, NEAR, SKY, PictureGeometry, picture_geometry
 from tests.added_haze import exposed, hazy_series, mirrored
-from training.renderer import draw_moment, draw_place, render
-from training.scenery import PLACE_KINDS
+from training.rendering.renderer import draw_moment, draw_place, render
+from training.rendering.scenery import PLACE_KINDS
 
 LARGEST_FILE = 1_500_000  # bytes
 DEPTHS = [name for name in FAMILY.names if "optical_depth" in name]

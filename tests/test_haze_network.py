@@ -31,8 +31,8 @@ from features.haze_network import (
 from features.light import SRGB_TO_LINEAR, light_of
 from features.photo import photo_from_pixels
 from tests.added_haze import exposed, mirrored, resized
-from training.renderer import draw_moment, draw_place, render
-from training.scenery import PLACE_KINDS
+from training.rendering.renderer import draw_moment, draw_place, render
+from training.rendering.scenery import PLACE_KINDS
 
 
 def random_picture(seed: int) -> NDArray[np.uint8]:

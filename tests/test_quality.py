@@ -20,7 +20,7 @@ from features.photo import Photo, decode_photo, photo_from_pixels
 from features.quality import ImageQualityValidator, ImageValidationResult
 from features.scene import scene_of
 from tests.added_haze import hazy_series
-from training.renderer import draw_moment, draw_place, render
+from training.rendering.renderer import draw_moment, draw_place, render
 
 Picture = NDArray[np.uint8]
 DATASETS = Path(__file__).parents[2] / "shared" / "datasets"

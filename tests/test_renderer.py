@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 from features.errors import DataSetError
 from features.light import SRGB_TO_LINEAR
 from features.sun import solar_position
-from training.atmosphere import Air
-from training.camera_response import CameraResponse, develop
 from training.dataset import REQUIRED_COLUMNS, read_dataset
-from training.renderer import (
+from training.rendering.atmosphere import Air
+from training.rendering.camera_response import CameraResponse, develop
+from training.rendering.renderer import (
     PLACE_KINDS,
     Moment,
     Place,
@@ -36,7 +36,7 @@ from training.renderer import (
     render_dataset,
     scene_light,
 )
-from training.scenery import paint_place
+from training.rendering.scenery import paint_place
 
 WIDTH, HEIGHT = 320, 240
 PLAIN_CAMERA = CameraResponse(0.0, (1.0, 1.0, 1.0), 1.0, 1.0, 0.0, 0.3, 0.0)

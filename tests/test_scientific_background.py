@@ -35,10 +35,10 @@ from features.sky import picture_geometry
 from features.texture import co_occurrences, haralick, local_binary_patterns
 from handlers.applicability_domain import WIDEST
 from handlers.conformal import CENTRAL_LEVELS
-from training.atmosphere import Air
 from training.calibration import LEAST_SESSIONS_OF_A_GROUP, fit_conformal
 from training.dataset import LabelledPhoto
 from training.features_page import FAMILIES
+from training.rendering.atmosphere import Air
 
 FOLDER = tables.FOLDER
 PAGES = sorted(FOLDER.glob("*.md"))

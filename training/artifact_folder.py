@@ -21,7 +21,7 @@ from handlers.artifact import Manifest, write_manifest
 from handlers.estimator import PM25Estimator
 from handlers.golden import VECTORS, golden_vector
 from handlers.predictor import Predictor
-from training.renderer import draw_moment, draw_place, render
+from training.rendering.renderer import draw_moment, draw_place, render
 from training.table import TrainingTable
 from training.training_statistics import training_statistics
 

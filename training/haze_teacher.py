@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from features.haze_network import CELL, PICTURE_HEIGHT, PICTURE_WIDTH, log_optical_depth
 from features.light import SRGB_TO_LINEAR, srgb_of
-from training.atmosphere import WAVELENGTH_NM
-from training.camera_response import LUMINANCE, METER_TARGET, MIDDLE_GREY
-from training.canvas import Floats
-from training.scene_light import draw_moment, scene_light
-from training.scenery import PLACE_KINDS, draw_place, paint_place
+from training.rendering.atmosphere import WAVELENGTH_NM
+from training.rendering.camera_response import LUMINANCE, METER_TARGET, MIDDLE_GREY
+from training.rendering.canvas import Floats
+from training.rendering.scene_light import draw_moment, scene_light
+from training.rendering.scenery import PLACE_KINDS, draw_place, paint_place
 
 STORED_WIDTH, STORED_HEIGHT = 256, 192  # a rendered scene, before it is cropped [px]
 MOMENTS = 2  # of each place

@@ -24,7 +24,7 @@ from training.dataset import read_dataset
 from training.extraction import extract_features
 from training.feature_store import FeatureStore
 from training.label_quality import label_trust
-from training.renderer import render_dataset
+from training.rendering.renderer import render_dataset
 from training.table import TrainingTable, training_table
 
 # One photo of each place: places are what real data sets lack (docs/LOG.md).
@@ -33,10 +33,6 @@ PLACES = 400
 SHARE = 0.6
 # Photos of which altered copies are read: to haze, rendered scenes answer much alike.
 COPIED = 100
-_RENDERING_CODE = (
-    *("renderer", "scene_light", "atmosphere", "camera_response", "scenery"),
-    *("canvas", "landscape", "townscape", "street"),
-)
 
 
 def rendered_scenes(
@@ -94,6 +90,6 @@ def join_rendered(
 
 
 def _code_hash() -> str:
-    here = Path(__file__).parent
-    sources = ((here / f"{name}.py").read_bytes() for name in _RENDERING_CODE)
+    code = Path(__file__).parent / "rendering"
+    sources = (file.read_bytes() for file in sorted(code.glob("*.py")))
     return hashlib.sha256(b"\0".join(sources)).hexdigest()[:12]

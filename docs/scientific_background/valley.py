@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from features.extractor import ScientificFeatureExtractor
 from features.light import Light
 from features.scene import scene_of
-from training.renderer import Moment, Place, draw_moment, draw_place, render
+from training.rendering.renderer import Moment, Place, draw_moment, draw_place, render
 
 RIDGE_KM = 7.5  # median distance of what the far band shows in clear air
 FEATURES = (

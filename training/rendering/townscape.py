@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.canvas import TILE_SIDE, Canvas, Floats, noise_tile, sample_noise, weighted
-from training.landscape import FOREST
+from training.rendering.canvas import TILE_SIDE, Canvas, Floats, noise_tile, sample_noise, weighted
+from training.rendering.landscape import FOREST
 
 STOREY_M = 3.0
 BRICK = np.array([[0.27, 0.145, 0.10], [0.23, 0.125, 0.09], [0.33, 0.20, 0.14]], np.float32)

@@ -12,7 +12,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.canvas import TILE_SIDE, Canvas, Floats, Numbers, noise_tile, sample_noise, weighted
+from training.rendering.canvas import (
+    TILE_SIDE,
+    Canvas,
+    Floats,
+    Numbers,
+    noise_tile,
+    sample_noise,
+    weighted,
+)
 
 FOREST = np.array([0.035, 0.060, 0.022], np.float32)
 GRASS = np.array([0.115, 0.150, 0.055], np.float32)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from features.light import srgb_of
-from training.canvas import Floats
+from training.rendering.canvas import Floats
 
 MIDDLE_GREY = 0.18
 METER_TARGET = 0.30  # linear value that the meter gives to what it measures, before the tone curve

@@ -7,9 +7,9 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from training.canvas import Canvas, Floats, noise_tile, sample_noise, weighted
-from training.landscape import ASPHALT, CONCRETE, FOREST, paint_tree
-from training.townscape import PANE, STOREY_M, wall_palette, window_share
+from training.rendering.canvas import Canvas, Floats, noise_tile, sample_noise, weighted
+from training.rendering.landscape import ASPHALT, CONCRETE, FOREST, paint_tree
+from training.rendering.townscape import PANE, STOREY_M, wall_palette, window_share
 
 CAR_PAINT = np.array(
     [

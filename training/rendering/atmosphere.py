@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.canvas import Floats
+from training.rendering.canvas import Floats
 
 # Effective wavelengths of the sRGB primaries. [nm]
 WAVELENGTH_NM = np.array([612.0, 549.0, 465.0])

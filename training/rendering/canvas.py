@@ -1,7 +1,7 @@
 """What every pixel of a rendered view looks at: reflectance, distance, surface, glass.
 
 A view is painted from far to near, as painters do, onto planes of numbers instead of colours.
-Light, haze and camera come later (`training/renderer.py`), so one painted place can be seen at
+Light, haze and camera come later (`renderer.py`), so one painted place can be seen at
 any hour and through any air.
 
 Projection of a level pinhole camera (focal length f [px], horizon row y_h [px], eye height h [m]):

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.atmosphere import Air, Sunlight, airlight_and_sky, draw_air, sunlight
-from training.camera_response import CameraResponse, draw_camera
-from training.canvas import TILE_SIDE, Floats, noise_tile, sample_noise, weighted
-from training.scenery import Place, Scenery, paint_place
+from training.rendering.atmosphere import Air, Sunlight, airlight_and_sky, draw_air, sunlight
+from training.rendering.camera_response import CameraResponse, draw_camera
+from training.rendering.canvas import TILE_SIDE, Floats, noise_tile, sample_noise, weighted
+from training.rendering.scenery import Place, Scenery, paint_place
 
 SKY_GRID = 8  # sky colours vary slowly: one sample in 8 × 8 pixels, then bilinear
 LAMPLIGHT = np.array([0.035, 0.025, 0.013], np.float32)  # radiance of a lit window at dusk

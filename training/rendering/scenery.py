@@ -13,10 +13,10 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from training.canvas import Canvas, Floats
-from training.landscape import Ridge, paint_ground, paint_ridge, paint_tree
-from training.street import paint_street
-from training.townscape import TownStyle, paint_hillside_town, paint_town
+from training.rendering.canvas import Canvas, Floats
+from training.rendering.landscape import Ridge, paint_ground, paint_ridge, paint_tree
+from training.rendering.street import paint_street
+from training.rendering.townscape import TownStyle, paint_hillside_town, paint_town
 
 PlaceKind = Literal["valley_city", "metropolis", "hills", "rooftops", "street"]
 PLACE_KINDS: tuple[PlaceKind, ...] = get_args(PlaceKind)

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from features.errors import DataSetError
 from features.sun import solar_position
-from training.camera_response import CameraResponse, develop, draw_camera
 from training.dataset import REQUIRED_COLUMNS
-from training.scene_light import Moment, SceneLight, draw_moment, scene_light
-from training.scenery import PLACE_KINDS, Place, PlaceKind, draw_place
+from training.rendering.camera_response import CameraResponse, develop, draw_camera
+from training.rendering.scene_light import Moment, SceneLight, draw_moment, scene_light
+from training.rendering.scenery import PLACE_KINDS, Place, PlaceKind, draw_place
 
 __all__ = [
     "PLACE_KINDS",
@@ -283,7 +283,7 @@ def _write_dataset(
     (folder / "dataset.toml").write_text(
         f'name = "Rendered scenes, seed {seed}"\n'
         'licence = "CC0-1.0: drawn by this project, no photograph behind it"\n'
-        'source = "training/renderer.py: procedural places, Koschmieder haze of known extinction"\n'
+        'source = "training/rendering: procedural places, Koschmieder haze of known extinction"\n'
         f"min_side = {min(min(size) for size in SIZES)}\n",
         encoding="utf-8",
     )
