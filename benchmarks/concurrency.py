@@ -40,7 +40,7 @@ class Concurrency:
 def concurrency(server: Server, archive: Path, photos: Sequence[bytes]) -> list[Concurrency]:
     """Every number of clients, with one worker, two, and one that is given batches."""
     version = archive_version(archive)
-    rows = []
+    rows: list[Concurrency] = []
     for workers in (1, 2):
         set_workers(server, version, workers)
         rows += _clients(server, photos, workers, 1)

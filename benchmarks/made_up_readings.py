@@ -12,7 +12,8 @@ from features.extractor import ScientificFeatureExtractor
 from features.metadata import PhotoMetadata
 from training.dataset import LabelledPhoto
 from training.extraction import photo_key
-from training.feature_store import FeatureStore, PhotoKey, Provenance, Reading
+from training.feature_store import FeatureStore
+from training.photo_reading import PhotoKey, Provenance, Reading
 
 _MIN_SIDE = 512
 _AT_ONCE = 10_000  # readings that are put in one transaction

@@ -52,7 +52,7 @@ from handlers.predictor import Predictor  # noqa: E402
 from lifecycle.production import production_archive  # noqa: E402
 from tests.added_haze import OPTICAL_DEPTHS, as_png, hazy_series, read_picture  # noqa: E402
 from training.dataset import DataSet, LabelledPhoto, read_dataset  # noqa: E402
-from training.extraction import progress_bar  # noqa: E402
+from training.progress import progress_bar  # noqa: E402
 
 SOURCES = 10  # good photos of each origin that bad ones are made of
 PLACES = 16  # rendered places that are seen at every level
@@ -195,7 +195,7 @@ def measure(datasets: Sequence[DataSet]) -> Record:
     with tempfile.TemporaryDirectory() as scratch:
         predictor = Predictor.load(unpacked_artifact(archive, Path(scratch)))
         with progress_bar("bad photos", len(sources), 0, True) as advance:
-            found = []
+            found: list[Spoiled] = []
             for source in sources:
                 found += spoiled(predictor, [source])
                 advance(1)

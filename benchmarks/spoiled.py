@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.bad_photos import KINDS, Kind, Picture
+from benchmarks.bad_photos import KINDS, Kind
+from benchmarks.bad_scenes import Picture
 from features.errors import PhotoError
 from features.sun import solar_position
 from handlers.predictor import Predictor

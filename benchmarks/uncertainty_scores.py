@@ -94,7 +94,7 @@ def _interval_score(y: Array, low: Array, high: Array) -> Array:
     return np.asarray(high - low + 2 / (1 - 0.9) * beyond)
 
 
-def _mean(values: NDArray[np.generic], w: Array) -> float:
+def _mean(values: NDArray[np.bool_] | Array, w: Array) -> float:
     return float(np.average(values, weights=w))
 
 
