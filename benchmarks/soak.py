@@ -21,7 +21,7 @@ from statistics import median, quantiles
 from threading import Lock, Thread
 
 from benchmarks.archives import measured_archive
-from benchmarks.findings import Findings, fault, refused_by_form_reader
+from benchmarks.findings import Findings, fault
 from benchmarks.fuzzing import over_http, workers
 from benchmarks.mutants import Mutant, mutant, photo_list, valid_photos
 from benchmarks.serving import memory_mb, serving
@@ -144,8 +144,6 @@ def _ask(line: http.client.HTTPConnection, made: Mutant | None) -> tuple[str, in
     except (OSError, http.client.HTTPException) as error:
         line.close()
         return kind, 0, type(error).__name__
-    if refused_by_form_reader(made, body):
-        return kind, status, None
     if kind in ("good", "list", "explanation") and status != 200:
         return kind, status, f"status {status}"
     return kind, status, fault(status, media_type, body, explained=made.explain)

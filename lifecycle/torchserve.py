@@ -45,6 +45,7 @@ __all__ = [
 DEVELOPMENT = ROOT / "config.properties"
 PRODUCTION = ROOT / "infra" / "torchserve" / "production.properties"
 LOG_CONFIG = ROOT / "infra" / "torchserve" / "log4j2.xml"
+_JAVA = "infra/torchserve/java"  # in vmargs, see ADR 0015
 _LONGEST_SOCKET_PATH = 100  # the kernel's limit is 108 bytes, macOS's 104
 _DEATH = "Backend worker process died"
 _KEYS_PATIENCE = 5.0  # [s]
@@ -268,6 +269,9 @@ def _effective_settings(
         settings[key] = f"http://127.0.0.1:{number}" if key.endswith("address") else str(number)
     settings["model_store"] = str(archive.parent)
     settings["metrics_config"] = str(ROOT / settings["metrics_config"])
+    # From where the JVM runs: an argument ends at a space, which the path of the project may hold.
+    java = os.path.relpath(ROOT / _JAVA, server_folder(port))
+    settings["vmargs"] = settings["vmargs"].replace(_JAVA, java)
     settings["load_models"] = f"{MODEL}={archive.name}"
     of_the_model = {
         "defaultVersion": True,

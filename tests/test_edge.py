@@ -186,22 +186,22 @@ def test_what_breaks_http_is_a_problem_too(edge: Edge, sent: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "part",
+    ("part", "code"),
     [
-        b'Content-Disposition: form-data; name=""\r\n\r\nx',
-        b"Content-Disposition: form-data\r\n\r\nx",
-        b"no header at all",
+        (b'Content-Disposition: form-data; name=""\r\n\r\nx', "invalid_form"),
+        (b"Content-Disposition: form-data\r\n\r\nx", "invalid_form"),
+        (b"no header at all", "missing_photo"),
     ],
     ids=["empty name", "no name", "no header"],
 )
 def test_a_form_that_cannot_be_read_is_the_client_s_fault(
-    outside: Client, photo: bytes, part: bytes
+    outside: Client, photo: bytes, part: bytes, code: str
 ) -> None:
     form = {"Content-Type": "multipart/form-data; boundary=b"}
     status, media_type, content = outside.send(
         b"--b\r\n" + part + b"\r\n--b--\r\n", form, "/predict"
     )
-    assert (status, media_type) == (400, PROBLEM)
+    assert (status, media_type, content["code"]) == (400, PROBLEM, code)
     assert_obeys(content, "Problem")
     assert outside.send(photo, JPEG, "/predict")[0] == 200
 

@@ -132,9 +132,9 @@ def test_a_photo_too_large_for_the_server_is_refused_by_it(client: Client) -> No
 def test_a_body_without_a_content_type_is_never_a_crash(
     client: Client, server: Server, photo: bytes
 ) -> None:
-    """`curl --data-binary` calls it a form: TorchServe loses it, or refuses it as one (500)."""
+    """`curl --data-binary` calls it a form: TorchServe loses it, or refuses it as one (403)."""
     status, _, content = client.send(b"lost", FORM)
     assert (status, content["code"]) == (400, "missing_content_type")
     assert "Content-Type" in content["how_to_fix"]
-    assert client.send(b"%" + photo, FORM)[0] == 500
+    assert client.send(b"%" + photo, FORM)[0] == 403
     assert client.send(photo, JPEG)[0] == 200
