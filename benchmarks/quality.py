@@ -75,15 +75,18 @@ def findings(data: bytes, min_side: int) -> tuple[frozenset[str], bool]:
 
 def rates(found: Sequence[tuple[frozenset[str], bool]]) -> Record:
     """How many photos there are, how many are refused or warned of, and by which codes."""
-    refused = Counter(code for codes, out in found if out for code in codes)
-    warned = Counter(code for codes, out in found if not out for code in codes)
     return {
         "n": len(found),
         "refused": sum(out for _, out in found),
-        "refused_by_reason": dict(refused.most_common()),
+        "refused_by_reason": by_frequency(code for codes, out in found if out for code in codes),
         "warned": sum(bool(codes) and not out for codes, out in found),
-        "warned_by_reason": dict(warned.most_common()),
+        "warned_by_reason": by_frequency(code for codes, out in found if not out for code in codes),
     }
+
+
+def by_frequency(codes: Iterable[str]) -> dict[str, int]:
+    """How often each is met, the most frequent first, and by name where two are met as often."""
+    return dict(sorted(Counter(codes).items(), key=lambda met: (-met[1], met[0])))
 
 
 def good_photos(datasets: Sequence[DataSet]) -> tuple[list[Record], list[Record]]:
@@ -145,9 +148,7 @@ def by_kind(found: Iterable[Spoiled]) -> Iterator[Record]:
             "n": len(everything),
             "named": sum(bool(one.verdict.codes) for one in everything),
             "refused": sum(one.verdict.refused for one in everything),
-            "codes": dict(
-                Counter(code for one in everything for code in one.verdict.codes).most_common()
-            ),
+            "codes": by_frequency(code for one in everything for code in one.verdict.codes),
         }
 
 

@@ -127,11 +127,8 @@ def _distance(seen: TransmissionMap, geometry: PictureGeometry, belt: float) -> 
     anywhere = _weighted_mean(seen.log_optical_depth, weight)
     if np.isnan(anywhere):
         return anywhere
-    skyline = cv2.resize(
-        geometry.skyline[None].astype(np.float64), (columns, 1), interpolation=cv2.INTER_AREA
-    )
-    under = np.clip(_ROWS + 1 - skyline * (rows / len(geometry.bands)), 0.0, 1.0)
-    under_skyline = _weighted_mean(seen.log_optical_depth, weight * under)
+    below = weight * geometry.under_skyline(rows, columns)
+    under_skyline = _weighted_mean(seen.log_optical_depth, below)
     held = max(min(anywhere, belt) - _HELD, LOG_DEPTHS[0])
     return held if np.isnan(under_skyline) else max(under_skyline, held)
 

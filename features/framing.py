@@ -14,7 +14,7 @@ from features.finding import Check, Finding
 from features.light import Light
 from features.pieces import LENGTH, STEP, Pieces
 from features.scene import Scene
-from features.sky import SKY, PictureGeometry
+from features.sky import PictureGeometry
 
 ONLY_SKY = 0.95  # of the picture
 # [0..1], see `_ground_in_sky`: skies 0.02 to 0.6, brown smog and haze of optical depth 1.6 up to
@@ -30,6 +30,7 @@ PAGE_SATURATION = 0.12  # HSV, mean of the lower half: pages 0.01..0.11
 TEXT_SHARE = 0.06  # of pieces of rows: pages of text 0.08..0.21
 _MAYBE = 0.6  # of PAGE_LIGHTNESS: below it, the score is as good as that of no page
 _INK, _PAPER_SHARE = 70, 0.35  # least range of L* x 2.55; how far below paper the mean may lie
+_LEAST_SKY = 1.0  # cell of the network's map: of less it says nothing
 _BORDER, _BORDER_RANGE = 6, 4  # outermost lines [px], and how much the grey of a border may vary
 
 
@@ -77,10 +78,8 @@ def sky(scene: Scene, *, dark: bool) -> Check:
 def _ground_in_sky(scene: Scene) -> float:
     """How sure the network is of ground, mean over what lies above the skyline [0..1]."""
     ground = scene.air.ground
-    rows, columns = ground.shape
-    is_sky = cv2.compare(scene.geometry.bands, SKY, cv2.CMP_EQ)
-    share = cv2.resize(is_sky, (columns, rows), interpolation=cv2.INTER_AREA).astype(np.float64)
-    return float((ground * share).sum() / max(share.sum(), 1.0))
+    sky = 1 - scene.geometry.under_skyline(*ground.shape)
+    return float((ground * sky).sum() / max(sky.sum(), _LEAST_SKY))
 
 
 def ground(geometry: PictureGeometry, rows: Pieces) -> Check:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -52,6 +53,17 @@ class PictureGeometry:
     def sky_share(self) -> float:
         """Share of the picture that lies above the skyline [0..1]."""
         return float(self.skyline.mean()) / len(self.bands)
+
+    def under_skyline(self, rows: int, columns: int) -> NDArray[np.float64]:
+        """(rows, columns) share of each cell of such a grid that lies below the skyline [0..1],
+        which is taken for level across a cell.
+        """
+        skyline = cv2.resize(
+            self.skyline[None].astype(np.float64), (columns, 1), interpolation=cv2.INTER_AREA
+        )
+        row = np.arange(rows)[:, None]
+        share: NDArray[np.float64] = np.clip(row + 1 - skyline * (rows / len(self.bands)), 0.0, 1.0)
+        return share
 
     @cached_property
     def zone_members(self) -> NDArray[np.float64]:

@@ -35,7 +35,7 @@ FLAW_SPREAD: Mapping[str, FlawSpread] = {
     "dim_scene": FlawSpread(0.45, 0.8),
     "night": FlawSpread(0.45, 0.48),
     "no_ground": FlawSpread(1.14, 1.57),
-    "no_sky": FlawSpread(0.44, 1.12),
+    "no_sky": FlawSpread(0.43, 1.12),
     "not_outdoors": FlawSpread(0.45, 1.04),
     "obstructed": FlawSpread(0.22, 0.4),
     "overexposed": FlawSpread(0.58, 1.51),

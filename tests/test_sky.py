@@ -188,3 +188,16 @@ def test_one_camera_keeps_one_skyline_by_day_and_by_night() -> None:
     rows = [float(np.median(geometry_of(real_photo(f"milan/{name}")).skyline)) for name in files]
     # Its roofs stand 133 rows below the upper border of 304.
     assert np.mean(np.abs(np.array(rows) - 134) < 16) >= 0.9
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 20), st.integers(1, 20))
+def test_cells_under_the_skyline_are_the_ground(seed: int, rows: int, columns: int) -> None:
+    height, width = 240, 320
+    skyline = np.random.default_rng(seed).integers(0, height + 1, width).astype(np.int32)
+    geometry = PictureGeometry(np.zeros((height, width), np.uint8), skyline, 1.0)
+    share = geometry.under_skyline(rows, columns)
+    assert share.shape == (rows, columns)
+    assert ((share >= 0) & (share <= 1)).all()
+    assert (np.diff(share, axis=0) >= 0).all()  # sky above, ground below
+    assert share.mean() == pytest.approx(1 - geometry.sky_share, abs=1e-6)
