@@ -25,7 +25,8 @@ public class HttpPostRequestDecoder$ErrorDataDecoderException extends IllegalArg
     }
 
     public HttpPostRequestDecoder$ErrorDataDecoderException(Throwable cause) {
-        super("The multipart form cannot be read: a part has no name, or a line is missing. "
-                + "Let a library write the form, or curl -F image=@photo.jpg.", cause);
+        super("The body cannot be read as a form: a part has no name, a line is missing, or it is a "
+                + "photo that came without its Content-Type. Send curl -F image=@photo.jpg, or "
+                + "-H 'Content-Type: image/jpeg' --data-binary @photo.jpg.", cause);
     }
 }
