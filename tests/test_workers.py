@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +18,7 @@ from joblib import Parallel, delayed, parallel_config
 from tests.logging_extractor import LoggingExtractor
 from tests.test_extraction import photos
 from training import reading_conditions as conditions
+from training import workers
 from training.extraction import store_features
 from training.feature_store import FeatureStore
 from training.workers import LocalProcesses, WorkerError, unordered
@@ -87,6 +89,17 @@ def test_a_process_that_is_killed_is_told_as_such() -> None:
     with parallel_config("loky", n_jobs=2, inner_max_num_threads=1):
         assert Parallel()(delayed(abs)(-number) for number in range(4)) == [0, 1, 2, 3]
     assert sorted(LocalProcesses(2).results(abs, [(-1,), (2,)])) == [1, 2]
+
+
+def test_processes_that_tire_of_waiting_are_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workers, "_IDLE", 0.02)
+
+    def slowly() -> Iterator[tuple[int]]:
+        for number in range(30):
+            time.sleep(0.02)
+            yield (-number,)
+
+    assert sorted(LocalProcesses(2).results(abs, slowly())) == list(range(30))
 
 
 def test_a_worker_with_other_code_is_refused(
