@@ -116,6 +116,7 @@ def fault(status: int, media_type: str, body: bytes, *, explained: bool = False)
         if status == UNREADABLE_FORM:
             assert media_type == "application/json", media_type
             assert_obeys(content, "TorchServeError")
+            assert content["type"].endswith("ErrorDataDecoderException"), content["type"]
             return None
         if status != 200:
             assert media_type.startswith("application/problem+json"), media_type

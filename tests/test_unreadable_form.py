@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -27,6 +28,13 @@ def test_the_class_is_its_source_compiled(tmp_path: Path) -> None:
     kept = SOURCE.with_suffix(".class")
     assert made.relative_to(tmp_path) == kept.relative_to(JAVA)
     assert made.read_bytes() == kept.read_bytes()
+
+
+def test_the_class_says_what_its_source_says() -> None:
+    """Where there is no compiler, too."""
+    message = "".join(re.findall(r'"([^"]*)"', SOURCE.read_text(encoding="utf-8")))
+    assert "Content-Type" in message
+    assert message.encode() in SOURCE.with_suffix(".class").read_bytes()
 
 
 def test_both_servers_find_it_first() -> None:
